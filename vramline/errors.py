@@ -1,0 +1,24 @@
+"""Every exception that vramline raises.
+
+    VramlineError
+    ├── ReaderUnavailableError   nothing of this vendor is here to be read
+    └── ReadError                it is here, and could not be read
+
+A single value that could not be read is no exception: it is ``None`` in its
+reading, with the cause under the field's name in ``unknown``.
+"""
+
+
+class VramlineError(Exception):
+    """The parent of all of them: catch this one to catch them all."""
+
+
+class ReaderUnavailableError(VramlineError):
+    """Nothing of this vendor is here to be read. The message says what is missing."""
+
+
+class ReadError(VramlineError):
+    """A vendor's hardware or driver is here, but nothing of it could be read.
+
+    The message says what failed and what would mend it.
+    """

@@ -1,0 +1,1 @@
+"""The readers: the only place where hardware is read."""
