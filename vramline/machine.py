@@ -1,18 +1,23 @@
 """What a reader may touch: the one seam between vramline and a machine.
 
-Every reader takes a ``Machine`` and reaches files, environment and native
-libraries through it alone. That is what lets a recorded machine stand in for a
+Every reader takes a ``Machine`` and reaches files, environment, programs and
+native libraries through it alone. That is what lets a recorded machine stand in for a
 real one, ``--host-root`` move ``/proc`` and ``/sys``, and a test prove that no
 file was opened that wakes a sleeping GPU.
 """
 
 import base64
+import contextlib
 import errno
 import importlib
+import importlib.util
 import os
 import posixpath
+import shutil
+import signal
+import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from types import ModuleType
 from typing import Any, Protocol
@@ -56,6 +61,21 @@ class Machine(Protocol):
 
     def library(self, name: str) -> ModuleType:
         """Return the Python module *name* over a native library. Raises ``ImportError``."""
+
+    def has_library(self, name: str) -> bool:
+        """Tell whether there is a Python module *name*, without importing it."""
+
+    def which(self, program: str) -> str:
+        """Return the path of *program*. Raises ``FileNotFoundError`` where there is none."""
+
+    def run(self, command: Sequence[str], *, timeout_seconds: float) -> str:
+        """Return what a program prints, started without input and in a process group of its own.
+
+        Raises ``OSError`` where it cannot be started, and ``SubprocessError``:
+        ``CalledProcessError`` where its exit status is not zero, and
+        ``TimeoutExpired`` past the timeout, when it is killed with all that it
+        has started.
+        """
 
 
 class LiveMachine:
@@ -118,6 +138,47 @@ class LiveMachine:
         module = self._libraries.get(name) or importlib.import_module(name)
         self._libraries[name] = module
         return module
+
+    def has_library(self, name: str) -> bool:
+        if self._libraries.get(name) or name in sys.modules:
+            return True
+        return importlib.util.find_spec(name) is not None
+
+    def which(self, program: str) -> str:
+        path = shutil.which(program, path=self.environ.get("PATH"))
+        if path is None:
+            raise _os_error(errno.ENOENT, program)
+        return path
+
+    def run(self, command: Sequence[str], *, timeout_seconds: float) -> str:
+        with subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+        ) as process:
+            try:
+                output, errors = process.communicate(timeout=timeout_seconds)
+            except BaseException:  # an interrupt from the keyboard too must leave nothing behind
+                _kill_with_descendants(process.pid)
+                raise
+        if process.returncode:
+            raise subprocess.CalledProcessError(process.returncode, command, output, errors)
+        return output
+
+
+def _kill_with_descendants(pid: int) -> None:
+    """Kill a process that leads its own group, and all that it has started."""
+    if sys.platform == "win32":
+        command = ["taskkill", "/F", "/T", "/PID", str(pid)]
+        subprocess.run(command, capture_output=True, check=False)
+    else:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
 
 
 def _read_all(descriptor: int) -> bytes:
@@ -205,6 +266,15 @@ class RecordedMachine:
         if name in self._libraries:
             return self._libraries[name]
         raise ModuleNotFoundError(f"the recording holds no {name}", name=name)
+
+    def has_library(self, name: str) -> bool:
+        return name in self._libraries
+
+    def which(self, program: str) -> str:
+        raise _os_error(errno.ENOENT, program)
+
+    def run(self, command: Sequence[str], *, timeout_seconds: float) -> str:
+        raise _os_error(errno.ENOENT, command[0])
 
     def _resolve(self, path: str) -> str:
         """Follow the recorded links in *path*; a loop ends as a name that is not there."""

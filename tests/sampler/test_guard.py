@@ -1,0 +1,539 @@
+import gc
+import os
+import subprocess
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from vramline.errors import ReadError, ReaderUnavailableError
+from vramline.readings import Cause, FrozenDict, GpuReading
+from vramline.sampler.guard import GuardedReader
+from vramline.sampler.rounds import Deadlines, VendorReport
+
+SHORT = Deadlines(opening_seconds=0.3, reading_seconds=0.2)
+PATIENT = Deadlines(opening_seconds=60, reading_seconds=60)
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+class Driver:
+    """A vendor's driver whose every device can be made to hang, and let go again."""
+
+    def __init__(self, devices: Sequence[str] = ("a", "b", "c")) -> None:
+        self.names = devices
+        self.gates = {name: threading.Event() for name in ("open", "close", *devices)}
+        for gate in self.gates.values():
+            gate.set()
+        self.entered = {name: threading.Semaphore(0) for name in self.gates}
+        self.fails: dict[str, Exception] = {}
+        self.reads: list[str] = []
+        self.opened = self.closed = 0
+        self.value = 0
+        self.one_lock: threading.Lock | None = None
+
+    def hang(self, name: str) -> None:
+        self.gates[name].clear()
+
+    def let_go(self, name: str) -> None:
+        self.gates[name].set()
+
+    def call(self, name: str) -> None:
+        if self.one_lock:
+            with self.one_lock:
+                self._answer(name)
+        else:
+            self._answer(name)
+
+    def _answer(self, name: str) -> None:
+        self.entered[name].release()
+        assert self.gates[name].wait(30)
+        if name in self.fails:
+            raise self.fails[name]
+
+    def open_reader(self) -> "Reader":
+        self.call("open")
+        self.opened += 1
+        return Reader(self)
+
+
+class Reader:
+    def __init__(self, driver: Driver) -> None:
+        self.driver = driver
+
+    def devices(self) -> Sequence[str]:
+        return self.driver.names
+
+    def read(self, device: str) -> list[GpuReading]:
+        self.driver.reads.append(device)
+        self.driver.call(device)
+        return [reading(device, self.driver.value)]
+
+    def describe(self, device: str, cause: Cause) -> GpuReading:
+        return unread(device, cause)
+
+    def arrange(self, readings: Sequence[GpuReading]) -> tuple[GpuReading, ...]:
+        return tuple(readings)
+
+    def close(self) -> None:
+        self.driver.call("close")
+        self.driver.closed += 1
+
+
+def reading(device: str, value: int) -> GpuReading:
+    return GpuReading(uid=device, vendor="test", memory_used_bytes=value)
+
+
+def unread(device: str, cause: Cause = Cause.TIMEOUT) -> GpuReading:
+    return GpuReading(uid=device, vendor="test", unknown=FrozenDict(memory_used_bytes=cause))
+
+
+def silent(*uids: str) -> str:
+    return f"no answer from {', '.join(uids)} within 0.2 s"
+
+
+def fresh(report: VendorReport) -> dict[str, int | None]:
+    return {gpu.uid: gpu.memory_used_bytes for gpu in report.readings if gpu.age_seconds == 0}
+
+
+def read_until_all_answer(guard: GuardedReader) -> VendorReport:
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        report = guard.read()
+        if len(fresh(report)) == 3:
+            return report
+    raise AssertionError("the devices never came back")
+
+
+def threads_of(driver_name: str) -> int:
+    return sum(thread.name == f"vramline {driver_name}" for thread in threading.enumerate())
+
+
+@pytest.fixture
+def driver() -> Iterator[Driver]:
+    driver = Driver()
+    yield driver
+    for name in driver.gates:
+        driver.let_go(name)
+
+
+@pytest.fixture
+def guard_of(
+    driver: Driver, request: pytest.FixtureRequest
+) -> Iterator[Callable[[Deadlines], GuardedReader]]:
+    guards = []
+
+    def make(deadlines: Deadlines) -> GuardedReader:
+        name = request.node.name
+        guards.append(GuardedReader(driver.open_reader, name=name, deadlines=deadlines))
+        return guards[-1]
+
+    yield make
+    for name in driver.gates:
+        driver.let_go(name)
+    for guard in guards:
+        guard.close()
+
+
+MakeGuard = Callable[[Deadlines], GuardedReader]
+
+
+def test_every_device_is_read(driver: Driver, guard_of: MakeGuard) -> None:
+    driver.value = 7
+
+    report = guard_of(PATIENT).read()
+
+    assert report == VendorReport(readings=tuple(reading(name, 7) for name in "abc"))
+
+
+def test_a_later_reading_opens_nothing_again(driver: Driver, guard_of: MakeGuard) -> None:
+    guard = guard_of(PATIENT)
+    guard.read()
+    driver.value = 8
+
+    report = guard.read()
+
+    assert fresh(report) == {"a": 8, "b": 8, "c": 8}
+    assert driver.opened == 1
+
+
+def test_a_hung_device_costs_the_others_nothing(driver: Driver, guard_of: MakeGuard) -> None:
+    guard = guard_of(SHORT)
+    guard.read()
+    driver.hang("a")
+    driver.value = 8
+
+    report = guard.read()
+
+    assert fresh(report) == {"b": 8, "c": 8}
+    assert report.failure == silent("a")
+    stale = report.readings[0]
+    assert (stale.uid, stale.memory_used_bytes) == ("a", 0)
+    assert stale.age_seconds >= SHORT.reading_seconds
+
+
+def test_a_device_that_hung_is_not_waited_for_again(driver: Driver, guard_of: MakeGuard) -> None:
+    guard = guard_of(SHORT)
+    guard.read()
+    driver.hang("b")
+    guard.read()
+    driver.reads.clear()
+    driver.value = 9
+
+    rounds = [guard.begin() for _ in range(1)]
+    report = guard.finish(rounds[0])
+
+    assert fresh(report) == {"a": 9, "c": 9}
+    assert sorted(driver.reads) == ["a", "c"]
+    assert rounds[0].done.is_set()
+
+
+def test_a_device_recovers_when_its_call_returns(driver: Driver, guard_of: MakeGuard) -> None:
+    guard = guard_of(SHORT)
+    guard.read()
+    driver.hang("a")
+    guard.read()
+    driver.let_go("a")
+    driver.value = 3
+
+    report = read_until_all_answer(guard)
+
+    assert fresh(report) == {"a": 3, "b": 3, "c": 3}
+    assert report.failure is None
+
+
+def test_a_device_that_hangs_from_the_start_is_listed_with_the_cause(
+    driver: Driver, guard_of: MakeGuard
+) -> None:
+    driver.hang("a")
+
+    report = guard_of(SHORT).read()
+
+    assert report.readings == (unread("a"), reading("b", 0), reading("c", 0))
+    assert report.failure == silent("a")
+
+
+def test_each_stuck_device_holds_one_thread(
+    driver: Driver, guard_of: MakeGuard, request: pytest.FixtureRequest
+) -> None:
+    guard = guard_of(SHORT)
+    guard.read()
+    driver.hang("a")
+    driver.hang("c")
+
+    for _ in range(20):
+        guard.read()
+
+    assert driver.reads.count("a") == 2
+    assert driver.reads.count("c") == 2
+    assert threads_of(request.node.name) == 3
+
+
+def test_all_go_stale_where_the_driver_holds_one_lock(
+    driver: Driver, guard_of: MakeGuard, request: pytest.FixtureRequest
+) -> None:
+    guard = guard_of(SHORT)
+    guard.read()
+    driver.one_lock = threading.Lock()
+    driver.hang("a")
+
+    reports = [guard.read() for _ in range(6)]
+
+    assert reports[-1].failure == silent("a", "b", "c")
+    assert threads_of(request.node.name) == 3
+    driver.let_go("a")
+    assert fresh(read_until_all_answer(guard)) == {"a": 0, "b": 0, "c": 0}
+
+
+def test_callers_that_arrive_during_a_reading_share_it(driver: Driver, guard_of: MakeGuard) -> None:
+    guard = guard_of(PATIENT)
+    guard.read()
+    driver.reads.clear()
+    driver.hang("a")
+    joined = [guard.begin() for _ in range(20)]
+    driver.let_go("a")
+
+    reports = [guard.finish(each) for each in joined]
+
+    assert driver.reads == ["a", "b", "c"]
+    assert all(report == reports[0] for report in reports)
+
+
+def test_a_vendor_that_is_not_here_is_absent(driver: Driver, guard_of: MakeGuard) -> None:
+    driver.fails["open"] = ReaderUnavailableError("no such hardware")
+
+    assert guard_of(PATIENT).read() == VendorReport(absent="no such hardware")
+
+
+def test_a_vendor_that_is_not_here_is_not_looked_for_at_every_reading(
+    driver: Driver, guard_of: MakeGuard
+) -> None:
+    driver.fails["open"] = ReaderUnavailableError("no such hardware")
+    guard = guard_of(PATIENT)
+
+    reports = [guard.read() for _ in range(10)]
+
+    assert reports == [VendorReport(absent="no such hardware")] * 10
+    assert driver.entered["open"].acquire(blocking=False)
+    assert not driver.entered["open"].acquire(blocking=False)
+
+
+def test_a_driver_that_does_not_open_is_a_failure(driver: Driver, guard_of: MakeGuard) -> None:
+    driver.fails["open"] = ReadError("driver and library disagree")
+
+    assert guard_of(PATIENT).read() == VendorReport(failure="driver and library disagree")
+
+
+def test_a_driver_that_hangs_at_opening_is_a_failure(driver: Driver, guard_of: MakeGuard) -> None:
+    driver.hang("open")
+    guard = guard_of(SHORT)
+
+    reports = [guard.read() for _ in range(3)]
+
+    assert reports == [VendorReport(failure="the driver did not open within 0.3 s")] * 3
+
+
+def test_a_driver_that_opened_late_is_read_all_the_same(
+    driver: Driver, guard_of: MakeGuard
+) -> None:
+    driver.hang("open")
+    guard = guard_of(SHORT)
+    guard.read()
+    driver.let_go("open")
+    assert driver.entered["a"].acquire(timeout=30)
+
+    report = guard.read()
+
+    assert fresh(report) == {"a": 0, "b": 0, "c": 0}
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_failed_session_is_opened_anew_after_a_growing_pause(driver: Driver) -> None:
+    clock = Clock()
+    guard = GuardedReader(driver.open_reader, name="test", deadlines=PATIENT, clock=clock)
+    guard.read()
+    driver.fails["b"] = ReadError("driver unloaded")
+    driver.fails["open"] = ReadError("driver not loaded")
+
+    assert guard.read() == VendorReport(failure="driver unloaded")
+    attempts = []
+    for _ in range(40):
+        clock.now += 1
+        guard.read()
+        attempts.append(driver.entered["open"]._value)  # how often it was tried
+
+    assert attempts[0] == 2
+    assert attempts[-1] == 6  # after 1, 2, 4, 8 and 16 s more
+    driver.fails.clear()
+    clock.now += 60
+    assert fresh(guard.read()) == {"a": 0, "b": 0, "c": 0}
+    guard.close()
+
+
+def test_a_failed_session_is_closed_by_the_last_call_to_leave_it(
+    driver: Driver, guard_of: MakeGuard
+) -> None:
+    guard = guard_of(SHORT)
+    guard.read()
+    driver.hang("a")
+    guard.read()
+    driver.fails["b"] = ReadError("driver unloaded")
+    guard.read()
+
+    assert driver.closed == 0
+    driver.let_go("a")
+    assert driver.entered["close"].acquire(timeout=30)
+
+
+def test_an_unexpected_error_in_a_reader_is_a_failure_and_not_the_end(
+    driver: Driver, guard_of: MakeGuard
+) -> None:
+    guard = guard_of(PATIENT)
+    driver.fails["b"] = ZeroDivisionError("a fault of ours")
+
+    assert guard.read() == VendorReport(failure="unexpected ZeroDivisionError: a fault of ours")
+
+
+def test_closing_lets_the_driver_go_once(driver: Driver, guard_of: MakeGuard) -> None:
+    guard = guard_of(PATIENT)
+    guard.read()
+
+    guard.close()
+    guard.close()
+
+    assert driver.closed == 1
+
+
+def test_after_closing_the_last_readings_are_still_there(
+    driver: Driver, guard_of: MakeGuard
+) -> None:
+    guard = guard_of(PATIENT)
+    driver.value = 5
+    guard.read()
+    guard.close()
+    driver.value = 6
+
+    report = guard.read()
+
+    assert [gpu.memory_used_bytes for gpu in report.readings] == [5, 5, 5]
+    assert report.failure is None
+
+
+def test_closing_with_a_call_outstanding_leaves_the_driver_open_until_it_returns(
+    driver: Driver, guard_of: MakeGuard
+) -> None:
+    guard = guard_of(SHORT)
+    guard.read()
+    driver.hang("a")
+    guard.read()
+
+    guard.close()
+
+    assert driver.closed == 0
+    driver.let_go("a")
+    assert driver.entered["close"].acquire(timeout=30)
+
+
+def test_closing_ends_the_threads(
+    driver: Driver, guard_of: MakeGuard, request: pytest.FixtureRequest
+) -> None:
+    guard = guard_of(PATIENT)
+    guard.read()
+    (worker,) = (each for each in threading.enumerate() if each.name.endswith(request.node.name))
+
+    guard.close()
+
+    worker.join(30)
+    assert not worker.is_alive()
+
+
+def test_a_guard_that_is_forgotten_keeps_nothing_alive_once_closed(driver: Driver) -> None:
+    guard = GuardedReader(driver.open_reader, name="test", deadlines=PATIENT)
+    guard.read()
+    guard.close()
+    workers = [each for each in threading.enumerate() if each.name == "vramline test"]
+    for worker in workers:
+        worker.join(30)
+    gone = weakref.ref(guard)
+
+    del guard
+    gc.collect()
+
+    assert gone() is None
+
+
+def test_many_threads_and_a_device_that_comes_and_goes(
+    driver: Driver, guard_of: MakeGuard, request: pytest.FixtureRequest
+) -> None:
+    guard = guard_of(Deadlines(opening_seconds=0.5, reading_seconds=0.02))
+    reports: list[VendorReport] = []
+
+    def ask() -> None:
+        for _ in range(30):
+            reports.append(guard.read())
+
+    threads = [threading.Thread(target=ask) for _ in range(100)]
+    for thread in threads:
+        thread.start()
+    for number in range(40):
+        driver.hang("abc"[number % 3])
+        assert threads_of(request.node.name) <= 4
+        driver.let_go("abc"[number % 3])
+    for thread in threads:
+        thread.join(60)
+
+    assert len(reports) == 3000
+    assert {len(report.readings) for report in reports} == {3}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_child_opens_anew_and_leaves_the_parents_alone(
+    driver: Driver, guard_of: MakeGuard
+) -> None:
+    guard = guard_of(PATIENT)
+    guard.read()
+    child = os.fork()
+    if child == 0:
+        report = guard.read()
+        whole = fresh(report) == {"a": 0, "b": 0, "c": 0}
+        os._exit(0 if whole and driver.opened == 2 and driver.closed == 0 else 1)
+    _, status = os.waitpid(child, 0)
+
+    assert status == 0
+    assert fresh(guard.read()) == {"a": 0, "b": 0, "c": 0}
+    assert driver.opened == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_fork_during_a_hung_call_leaves_the_child_free(
+    driver: Driver, guard_of: MakeGuard
+) -> None:
+    guard = guard_of(SHORT)
+    guard.read()
+    driver.hang("a")
+    guard.read()
+    child = os.fork()
+    if child == 0:
+        driver.let_go("a")
+        report = guard.read()
+        os._exit(0 if fresh(report) == {"a": 0, "b": 0, "c": 0} else 1)
+    _, status = os.waitpid(child, 0)
+
+    assert status == 0
+
+
+def test_the_interpreter_ends_at_once_during_a_hung_call() -> None:
+    program = """
+from tests.sampler.test_guard import Driver, SHORT
+from vramline.sampler.guard import GuardedReader
+import atexit
+driver = Driver()
+guard = GuardedReader(driver.open_reader, name="test", deadlines=SHORT)
+guard.read()
+driver.hang("a")
+guard.read()
+atexit.register(lambda: print(guard.read().failure))
+print("ending")
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        cwd=CHECKOUT,
+        check=True,
+    )
+
+    assert ended.stdout.splitlines() == ["ending", silent("a")]
+    assert ended.stderr == ""
+
+
+def test_the_driver_is_let_go_when_the_interpreter_ends() -> None:
+    program = """
+from tests.sampler.test_guard import Driver, SHORT, Reader
+from vramline.sampler.guard import GuardedReader
+driver = Driver()
+guard = GuardedReader(driver.open_reader, name="test", deadlines=SHORT)
+guard.read()
+Reader.close = lambda self: print("closed", flush=True)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        cwd=CHECKOUT,
+        check=True,
+    )
+
+    assert (ended.stdout, ended.stderr) == ("closed\n", "")
