@@ -164,7 +164,7 @@ class LiveMachine:
             try:
                 output, errors = process.communicate(timeout=timeout_seconds)
             except BaseException:  # an interrupt from the keyboard too must leave nothing behind
-                _kill_with_descendants(process.pid)
+                process.kill()
                 raise
         if process.returncode:
             raise subprocess.CalledProcessError(process.returncode, command, output, errors)

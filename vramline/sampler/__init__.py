@@ -1,0 +1,158 @@
+"""Takes snapshots: every vendor's GPUs and the host, at one moment, within a deadline."""
+
+import logging
+import time
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from typing import Self
+
+from vramline.machine import LiveMachine, Machine
+from vramline.readers import FALLBACK_VENDORS, VENDORS, open_fallback, open_reader
+from vramline.readers.host import HostReader
+from vramline.readings import FrozenDict, HostReading, Snapshot
+from vramline.sampler.guard import GuardedReader
+from vramline.sampler.rounds import Deadlines, VendorReport
+
+__all__ = ["Deadlines", "Sampler", "take_snapshot"]
+
+log = logging.getLogger(__name__)
+
+SETTLE_SECONDS = 0.2
+"""Between the two looks that a rate needs, where there is only one call."""
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def take_snapshot(
+    machine: Machine | None = None, *, sleep: Callable[[float], None] = time.sleep
+) -> Snapshot:
+    """Open every driver, look twice, 0.2 s apart as rates need it, and let them go again.
+
+    For one look at the machine. A program that looks again and again keeps a ``Sampler``.
+    """
+    with Sampler(machine) as sampler:
+        sampler.snapshot()
+        sleep(SETTLE_SECONDS)
+        return sampler.snapshot()
+
+
+class Sampler:
+    """Takes snapshots of one machine, and keeps its drivers open between them.
+
+    May be called from any thread, and in a forked child. Drivers are opened at
+    the first snapshot, which waits for them; a later one waits no longer than
+    half a second a device, however a driver hangs.
+
+    Args:
+        machine: This one, unless another is given.
+        deadlines: How long a caller waits.
+        now: The time of day, in UTC.
+    """
+
+    def __init__(
+        self,
+        machine: Machine | None = None,
+        *,
+        deadlines: Deadlines | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = _utc_now,
+    ) -> None:
+        machine = machine or LiveMachine()
+        deadlines = deadlines or Deadlines()
+        in_background = Deadlines(opening_seconds=deadlines.opening_seconds, reading_seconds=0)
+        self._host = HostReader(machine, clock=clock)
+        self._now = now
+        self._guards = {
+            vendor: GuardedReader(
+                partial(open_reader, vendor, machine), name=vendor, deadlines=deadlines, clock=clock
+            )
+            for vendor in VENDORS
+        }
+        self._fallbacks = {
+            vendor: GuardedReader(
+                partial(open_fallback, vendor, machine),
+                name=f"{vendor} by gpu-tracker",
+                deadlines=in_background,
+                clock=clock,
+            )
+            for vendor in FALLBACK_VENDORS
+        }
+        self._told: object = None
+        self._let_go = weakref.finalize(self, _close, self._all_guards())
+        self._let_go.atexit = False  # each guard sees to that itself
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Take the first look that rates need, and have the drivers opened. Does not wait."""
+        for guard in self._guards.values():
+            guard.begin()
+        self._host.read()
+
+    def snapshot(self) -> Snapshot:
+        """Return the machine as it is now. Never raises for what the hardware does."""
+        rounds = {vendor: guard.begin() for vendor, guard in self._guards.items()}
+        host = self._host.read()
+        reports = {vendor: self._guards[vendor].finish(each) for vendor, each in rounds.items()}
+        for vendor, fallback in self._fallbacks.items():
+            reports[vendor] = _with_fallback(reports.get(vendor, VendorReport()), fallback.read)
+        snapshot = assemble(self._now(), host, reports)
+        self._tell_changes(snapshot)
+        return snapshot
+
+    def close(self) -> None:
+        """Let the drivers go. The last readings are still to be had, and grow old."""
+        for guard in self._all_guards():
+            guard.close()
+
+    def _all_guards(self) -> list[GuardedReader]:
+        return [*self._guards.values(), *self._fallbacks.values()]
+
+    def _tell_changes(self, snapshot: Snapshot) -> None:
+        found = [(gpu.uid, gpu.name, str(gpu.state)) for gpu in snapshot.gpus]
+        now = (found, snapshot.absent, snapshot.failures)
+        if now != self._told:
+            self._told = now
+            log.debug("GPUs: %s; absent: %s; failures: %s", *now)
+
+
+def assemble(
+    taken_at: datetime, host: HostReading, reports: Mapping[str, VendorReport]
+) -> Snapshot:
+    """Put the vendors' reports and the host's reading together."""
+    return Snapshot(
+        taken_at=taken_at,
+        host=host,
+        gpus=tuple(gpu for report in reports.values() for gpu in report.readings),
+        absent=FrozenDict(_told(reports, "absent")),
+        failures=FrozenDict(_told(reports, "failure")),
+    )
+
+
+def _told(reports: Mapping[str, VendorReport], what: str) -> Iterable[tuple[str, str]]:
+    return ((vendor, text) for vendor, report in reports.items() if (text := getattr(report, what)))
+
+
+def _with_fallback(report: VendorReport, read: Callable[[], VendorReport]) -> VendorReport:
+    """Return the report, with the fallback's readings where it has none of its own."""
+    if report.readings:
+        return report
+    fallback = read()
+    return VendorReport(
+        readings=fallback.readings,
+        absent=None if fallback.readings else report.absent or fallback.absent,
+        failure=report.failure or fallback.failure,
+    )
+
+
+def _close(guards: Iterable[GuardedReader]) -> None:
+    for guard in guards:
+        guard.close(wait=False)

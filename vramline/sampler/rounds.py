@@ -76,5 +76,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Look:
+    """What a device said last, and when."""
+
     at: float
     readings: tuple[GpuReading, ...]

@@ -1,0 +1,400 @@
+"""What this machine can carry right now, for an application that runs models on it.
+
+    from src.models.resource_monitor import ResourceMonitor      # from a checkout
+    from vramline.models.resource_monitor import ResourceMonitor  # installed
+
+    with ResourceMonitor() as monitor:
+        resources = monitor.get_current_resources()
+        if monitor.can_load_model(4.7):
+            ...
+
+One monitor serves the whole application: keep it, and call it from any thread, as
+often as is wanted. It holds the driver open, so that a call costs well under a
+millisecond beyond what the driver itself takes (docs/performance.md).
+
+What is read, and how
+---------------------
+NVIDIA GPUs are read through ``pynvml``, the module of the distribution
+``nvidia-ml-py``. The figures are the driver's own: no program is started and no
+output is parsed. Where NVML fails, or has no answer for a vendor, gpu-tracker is
+tried if it is installed (``pip install 'vramline[gpu-tracker]'``). The host is read
+from the kernel on Linux, with the limits of the cgroups that this process is in,
+and through psutil elsewhere.
+
+What happens when it cannot be read
+-----------------------------------
+Nothing raises for want of hardware, and nothing waits for a driver that hangs:
+
+===========================  ====================================================
+no GPU, no driver            GPU values are 0.0
+the driver fails             GPU values are 0.0; NVML is opened again, by itself,
+                             after 1 s, then 2, 4 ... 60 s
+one GPU lost or forbidden    that GPU's values are 0.0, the others stay right
+a call into the driver hangs the last answer, at most half a second late; only
+                             the GPU that hangs is affected
+a sleeping laptop GPU        it is left asleep, and its values are 0.0
+a value the GPU has not      0.0 (such as the temperature of a virtual GPU)
+after a fork                 the child opens the driver for itself
+while the interpreter ends   the last answer
+===========================  ====================================================
+
+In this flat form an unknown value is 0.0, as callers of old expect. ``snapshot``
+gives the same reading with ``None`` and the reason, for all GPUs, and tells no GPU
+from a broken driver, which zeros cannot.
+
+Units
+-----
+GB is 2**30 bytes throughout. Percentages run from 0 to 100.
+"""
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Self, TypedDict
+
+from vramline.machine import LiveMachine, Machine
+from vramline.readings import Cause, GpuReading, MemoryPool, Snapshot
+from vramline.sampler import Sampler
+from vramline.units import to_gib
+
+try:
+    import pynvml
+except ImportError:  # without it there is no NVIDIA GPU to read, and all else works
+    pynvml = None
+
+__all__ = ["ResourceMonitor", "Resources"]
+
+log = logging.getLogger(__name__)
+
+ALL_GPUS = "all"
+
+LARGE_MODEL_GB = 8.0
+MEDIUM_MODEL_GB = 4.0
+
+HOST_MEMORY_FACTOR = 1.5
+"""How much of the host's memory a model without a GPU is taken to need, by its size: the
+weights, and half as much again for its context and for the program round it."""
+
+TREND_POINTS = 2.0
+"""By how many percentage points the later half of a window must differ from the earlier one
+to be called a trend. Less is noise."""
+
+FIRST_RATE_SECONDS = 0.1
+"""How far apart the first two looks at the CPU must be."""
+
+
+class Resources(TypedDict):
+    """What ``get_current_resources`` returns, and in which unit.
+
+    Attributes:
+        memory_percent: How full the host's memory is, 0-100; in a container,
+            how full the container's is, where that is fuller.
+        cpu_percent: Of all CPUs together, 0-100, since the call before.
+        available_memory_gb: The host memory that a new process could take without
+            swapping. Page cache counts as available, and the limit of a
+            container or a systemd slice as a limit.
+        gpu_vram_gb: The same as ``gpu_free_vram_gb``, under the older name.
+        gpu_total_vram_gb: The memory of the chosen GPU; where CPU and GPU share
+            one memory, the host's.
+        gpu_used_vram_gb: What all programs together hold of it.
+        gpu_free_vram_gb: What a new model could take of it now. Total, less
+            used, less what the driver keeps for itself.
+        gpu_utilization_percent: How much of the last sampling period (1 s or
+            less, the driver's choice) a kernel was running, 0-100.
+        gpu_temperature_c: Of the GPU's core, in degrees Celsius.
+    """
+
+    memory_percent: float
+    cpu_percent: float
+    available_memory_gb: float
+    gpu_vram_gb: float
+    gpu_total_vram_gb: float
+    gpu_used_vram_gb: float
+    gpu_free_vram_gb: float
+    gpu_utilization_percent: float
+    gpu_temperature_c: float
+
+
+class TimedResources(Resources):
+    """One entry of ``resource_history``.
+
+    Attributes:
+        timestamp: When it was taken, in seconds since the epoch.
+    """
+
+    timestamp: float
+
+
+class Trend(TypedDict):
+    """What ``get_resource_trend`` returns.
+
+    Each is ``increasing``, ``decreasing``, ``stable`` or ``insufficient_data``.
+
+    Attributes:
+        memory: Of ``memory_percent``.
+        cpu: Of ``cpu_percent``.
+        gpu: Of the share of the chosen GPU's memory that is in use.
+    """
+
+    memory: str
+    cpu: str
+    gpu: str
+
+
+class ResourceMonitor:
+    """Watches the host and one GPU for an application that loads models.
+
+    The GPU is the first one that CUDA would show this process (it follows
+    ``CUDA_VISIBLE_DEVICES``), NVIDIA before other vendors. ``gpu`` chooses another.
+
+    May be used from any number of threads, in a forked child, and at exit. Ends
+    by itself when the last reference is gone; ``close`` and ``with`` end it sooner.
+
+    Args:
+        memory_threshold: Above how many percent of host memory, 0-100, the
+            system counts as overloaded.
+        cpu_threshold: The same for the CPU.
+        gpu: A GPU's uid (``"GPU-8f1c..."``, ``"0000:01:00.0"``), its number as
+            ``vramline`` lists it, or ``"all"`` for the sums over all that are
+            visible, where memory that several share is counted once.
+        machine: What is read, in place of this machine, such as a
+            ``LiveMachine(host_root="/host")`` or a ``RecordedMachine``.
+
+    Raises:
+        ValueError: A threshold is not between 0 and 100.
+    """
+
+    def __init__(
+        self,
+        memory_threshold: float = 80.0,
+        cpu_threshold: float = 80.0,
+        *,
+        gpu: str | int | None = None,
+        machine: Machine | None = None,
+    ) -> None:
+        self.memory_threshold = _percentage("memory_threshold", memory_threshold)
+        self.cpu_threshold = _percentage("cpu_threshold", cpu_threshold)
+        self.resource_history: list[TimedResources] = []
+        self.max_history_size = 100
+        self._gpu = gpu
+        self._history_lock = threading.Lock()
+        self._sampler = Sampler(machine or LiveMachine(libraries={"pynvml": pynvml}))
+        # Takes the first of the two looks that the CPU's percentage needs, and has
+        # the drivers opened, while the application goes on.
+        self._sampler.start()
+
+    def __enter__(self) -> Self:
+        """Return the monitor itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
+
+    def close(self) -> None:
+        """Let the drivers go.
+
+        Calls after this return the last readings. Safe to call twice. Where a
+        call into the driver is outstanding the driver is not closed under it.
+        """
+        self._sampler.close()
+
+    def snapshot(self) -> Snapshot:
+        """Return everything that is known of the machine now.
+
+        All GPUs of all vendors, ``None`` instead of 0.0 for what is not known, and
+        the reason. Waits as ``get_current_resources`` does; never raises for what
+        the hardware does.
+        """
+        return self._sampler.snapshot()
+
+    def get_current_resources(self) -> Resources:
+        """Return the present state as a flat dict of floats; see ``Resources`` for the keys.
+
+        The first call waits for the drivers to open (a moment; 10 s at most), and
+        for 0.1 s to have passed since the monitor was made, as a CPU percentage
+        needs two looks. Later calls wait for the driver's answer, at most half a
+        second a GPU, after which the last answer is returned. Never raises for
+        what the hardware does: what is not known is 0.0.
+        """
+        return self._resources(self._settled_snapshot())
+
+    def _settled_snapshot(self) -> Snapshot:
+        """Return a snapshot with a CPU percentage in it, even if it is the first."""
+        snapshot = self._sampler.snapshot()
+        if snapshot.host.unknown.get("cpu_percent") is not Cause.FIRST_SAMPLE:
+            return snapshot
+        time.sleep(FIRST_RATE_SECONDS)
+        return self._sampler.snapshot()
+
+    def _resources(self, snapshot: Snapshot) -> Resources:
+        host = snapshot.host
+        gpus = choose_gpus(snapshot.gpus, self._gpu)
+        free = _gigabytes(gpus, _free)
+        return {
+            "memory_percent": host.memory_percent or 0.0,
+            "cpu_percent": host.cpu_percent or 0.0,
+            "available_memory_gb": to_gib(host.memory_available_bytes or 0),
+            "gpu_vram_gb": free,
+            "gpu_total_vram_gb": _gigabytes(gpus, _total),
+            "gpu_used_vram_gb": _gigabytes(gpus, _used),
+            "gpu_free_vram_gb": free,
+            "gpu_utilization_percent": _mean(gpu.utilization_percent for gpu in gpus),
+            "gpu_temperature_c": _highest(gpu.temperature_celsius for gpu in gpus),
+        }
+
+    def _get_gpu_memory(self) -> tuple[float, float, float]:
+        """Return total, used and free memory of the chosen GPU, in GB.
+
+        All are 0.0 without a GPU. Read afresh, as ``get_current_resources`` does.
+        """
+        gpus = choose_gpus(self._sampler.snapshot().gpus, self._gpu)
+        return _gigabytes(gpus, _total), _gigabytes(gpus, _used), _gigabytes(gpus, _free)
+
+    def update_history(self) -> None:
+        """Take a reading and add it to ``resource_history``.
+
+        The list keeps the newest ``max_history_size`` entries, oldest first.
+        Nothing else adds to it: the caller decides how often.
+        """
+        entry: TimedResources = {**self.get_current_resources(), "timestamp": time.time()}
+        with self._history_lock:
+            self.resource_history.append(entry)
+            excess = len(self.resource_history) - self.max_history_size
+            del self.resource_history[: max(excess, 0)]
+
+    def get_resource_trend(self, window_minutes: float = 5) -> Trend:
+        """Return where memory, CPU and GPU memory have been heading in the last minutes.
+
+        Looks at the entries of ``resource_history`` in the window. The mean of its
+        later half is compared with that of its earlier half: a difference of more
+        than two percentage points is a trend. Fewer than two entries are
+        ``insufficient_data``.
+        """
+        since = time.time() - window_minutes * 60
+        with self._history_lock:
+            recent = [entry for entry in self.resource_history if entry["timestamp"] >= since]
+        return {
+            "memory": _trend([entry["memory_percent"] for entry in recent]),
+            "cpu": _trend([entry["cpu_percent"] for entry in recent]),
+            "gpu": _trend([_gpu_fullness(entry) for entry in recent]),
+        }
+
+    def is_system_overloaded(self) -> bool:
+        """Tell whether host memory or CPU is above its threshold at this moment."""
+        resources = self.get_current_resources()
+        return (
+            resources["memory_percent"] > self.memory_threshold
+            or resources["cpu_percent"] > self.cpu_threshold
+        )
+
+    def can_load_model(self, model_size_gb: float) -> bool:
+        """Tell whether a model of this size, in GB, could be loaded now.
+
+        With a GPU: whether it fits what is free there; host memory does not count.
+        Without one, or where its free memory is not known: whether one and a half
+        times the size fits the host's available memory.
+
+        Raises:
+            ValueError: The size is negative or not a number.
+        """
+        if not model_size_gb >= 0:
+            raise ValueError(f"model_size_gb must be zero or more, not {model_size_gb!r}")
+        snapshot = self._sampler.snapshot()
+        free = self._free_on_gpu(snapshot)
+        if free is not None:
+            return model_size_gb <= free
+        available = to_gib(snapshot.host.memory_available_bytes or 0)
+        return model_size_gb * HOST_MEMORY_FACTOR <= available
+
+    def get_best_model_size(self) -> str:
+        """Return ``large``, ``medium`` or ``small``, by the memory a model could be loaded into.
+
+        That is what is free on the chosen GPU, or without one (or where it is not
+        known) what the host has available. ``large`` from 8 GB, ``medium`` from 4.
+        """
+        snapshot = self._sampler.snapshot()
+        free = self._free_on_gpu(snapshot)
+        if free is None:
+            free = to_gib(snapshot.host.memory_available_bytes or 0)
+        if free >= LARGE_MODEL_GB:
+            return "large"
+        return "medium" if free >= MEDIUM_MODEL_GB else "small"
+
+    def _free_on_gpu(self, snapshot: Snapshot) -> float | None:
+        gpus = choose_gpus(snapshot.gpus, self._gpu)
+        known = any(gpu.memory_free_bytes is not None for gpu in gpus)
+        return _gigabytes(gpus, _free) if known else None
+
+
+def choose_gpus(gpus: Sequence[GpuReading], choice: str | int | None) -> list[GpuReading]:
+    """Return the GPUs that *choice* means, as ``ResourceMonitor`` takes it: often one, or none."""
+    if choice == ALL_GPUS:
+        return [gpu for gpu in gpus if gpu.parent_uid is None and _is_shown(gpu, gpus)]
+    if isinstance(choice, str):
+        return [gpu for gpu in gpus if gpu.uid == choice]
+    if choice is not None:
+        return [gpu for gpu in gpus if gpu.index == choice and gpu.parent_uid is None][:1]
+    visible = [gpu for gpu in gpus if gpu.visible]
+    return sorted(visible, key=_cuda_order)[:1]
+
+
+def _is_shown(gpu: GpuReading, gpus: Sequence[GpuReading]) -> bool:
+    """Tell whether the GPU, or an instance that is cut from it, is visible."""
+    return gpu.visible or any(each.visible for each in gpus if each.parent_uid == gpu.uid)
+
+
+def _cuda_order(gpu: GpuReading) -> tuple[bool, float]:
+    number = math.inf if gpu.cuda_index is None else gpu.cuda_index
+    return gpu.vendor != "nvidia", number
+
+
+def _total(gpu: GpuReading) -> int | None:
+    return gpu.memory_total_bytes
+
+
+def _used(gpu: GpuReading) -> int | None:
+    return gpu.memory_used_bytes
+
+
+def _free(gpu: GpuReading) -> int | None:
+    return gpu.memory_free_bytes
+
+
+def _gigabytes(gpus: Iterable[GpuReading], figure: Callable[[GpuReading], int | None]) -> float:
+    """Return the sum in GB, with a pool that is the host's own counted once."""
+    own = [figure(gpu) or 0 for gpu in gpus if gpu.memory_pool is MemoryPool.VRAM]
+    shared = [figure(gpu) or 0 for gpu in gpus if gpu.memory_pool is not MemoryPool.VRAM]
+    return to_gib(sum(own) + max(shared, default=0))
+
+
+def _mean(values: Iterable[float | None]) -> float:
+    known = [value for value in values if value is not None]
+    return float(sum(known) / len(known)) if known else 0.0
+
+
+def _highest(values: Iterable[float | None]) -> float:
+    return float(max((value for value in values if value is not None), default=0.0))
+
+
+def _gpu_fullness(entry: TimedResources) -> float:
+    total = entry["gpu_total_vram_gb"]
+    return 100 * entry["gpu_used_vram_gb"] / total if total else 0.0
+
+
+def _trend(values: Sequence[float]) -> str:
+    if len(values) < 2:
+        return "insufficient_data"
+    middle = len(values) // 2
+    change = _mean(values[middle:]) - _mean(values[:middle])
+    if abs(change) <= TREND_POINTS:
+        return "stable"
+    return "increasing" if change > 0 else "decreasing"
+
+
+def _percentage(name: str, value: float) -> float:
+    if not 0 <= value <= 100:
+        raise ValueError(f"{name} must be between 0 and 100, not {value!r}")
+    return value

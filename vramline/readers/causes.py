@@ -1,0 +1,62 @@
+"""From what went wrong to the cause that a reading gives for it.
+
+Inside a reader a value that is not known is its ``Cause``; ``settle`` turns it
+into the ``None`` that readings have, and keeps the cause beside it.
+"""
+
+import errno
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
+
+from vramline.machine import Machine
+from vramline.readings import Cause, FrozenDict
+
+T = TypeVar("T")
+
+LARGEST_COUNT = 2**63 - 1
+
+_ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EOPNOTSUPP, errno.ENOSYS})
+
+
+def cause_of(error: OSError) -> Cause:
+    """Return what an error from a file of the system means for the value in it."""
+    if isinstance(error, PermissionError):
+        return Cause.NO_PERMISSION
+    return Cause.NOT_SUPPORTED if error.errno in _ABSENT else Cause.DRIVER_ERROR
+
+
+def read_text(machine: Machine, path: str) -> str | Cause:
+    """Return the file's text, or why it cannot be had."""
+    try:
+        return machine.read(path)
+    except OSError as error:
+        return cause_of(error)
+    except ValueError:
+        # The path came out of another file, and holds what no path can.
+        return Cause.GARBLED
+
+
+def count(text: str) -> int | Cause:
+    """Return the whole number that *text* is: neither negative nor past 63 bits."""
+    try:
+        number = int(text)
+    except ValueError:
+        return Cause.GARBLED
+    return number if 0 <= number <= LARGEST_COUNT else Cause.GARBLED
+
+
+def all_known(values: Iterable[T | Cause]) -> list[T] | Cause:
+    """Return the values, or the first cause among them."""
+    known = []
+    for value in values:
+        if isinstance(value, Cause):
+            return value
+        known.append(value)
+    return known
+
+
+def settle(kind: Callable[..., T], figures: Mapping[str, object]) -> T:
+    """Build a reading: where a figure is a cause, the field is ``None`` and the cause is told."""
+    unknown = {name: figure for name, figure in figures.items() if isinstance(figure, Cause)}
+    known = {name: figure for name, figure in figures.items() if name not in unknown}
+    return kind(**dict.fromkeys(unknown), **known, unknown=FrozenDict(unknown))

@@ -1,0 +1,123 @@
+"""One GPU in an open NVML session, and the MIG instances that it is cut into.
+
+Multi-Instance GPU: https://docs.nvidia.com/datacenter/tesla/mig-user-guide/
+"""
+
+from collections.abc import Iterator
+from types import ModuleType
+
+from vramline.errors import ReadError
+from vramline.machine import Machine
+from vramline.readers.nvidia import gauges
+from vramline.readers.nvidia.errors import ENDS_SESSION, cause_of, why_closed
+from vramline.readers.nvidia.findings import Figures, ask_all, reading
+from vramline.readers.nvidia.gauges import Gauge, GpuLostError
+from vramline.readers.nvidia.memory import Holders, Memory
+from vramline.readers.processes import Processes
+from vramline.readings import Cause, GpuReading
+
+
+class Gpu:
+    """One GPU. Keeps what each of its gauges has learnt for as long as the session is open."""
+
+    def __init__(
+        self, nvml: ModuleType, handle: object, machine: Machine, processes: Processes
+    ) -> None:
+        self._nvml = nvml
+        self._handle = handle
+        self._machine = machine
+        self._processes = processes
+        self._gauges = [Gauge(row, nvml) for row in gauges.SYSTEM]
+        self._gauges += [Gauge(row, nvml, handle) for row in gauges.IDENTITY]
+        self._gauges += [Gauge(row, nvml, handle) for row in gauges.ONLY_GPU]
+        self._memory = Memory(nvml, handle, machine)
+        self._holders = Holders(nvml, handle, processes)
+        self._mig_mode = Gauge(gauges.MIG_MODE, nvml, handle)
+        self._most_instances = Gauge(gauges.MOST_INSTANCES, nvml, handle)
+        self._instances: dict[str, Instance] = {}
+
+    def read(self, *, uid: str, index: int | None) -> list[GpuReading]:
+        """Return the GPU's reading, and then its instances'.
+
+        *uid* stands in where the GPU does not tell its own. Raises
+        ``GpuLostError``, and ``ReadError`` where the whole driver is gone.
+        """
+        figures = ask_all(self._gauges)
+        _put_bandwidth(figures)
+        figures |= self._memory.figures() | self._holders.figures()
+        gpu = reading(figures, uid=uid, index=index)
+        if self._mig_mode.ask() != (1,):
+            return [gpu]
+        return [gpu, *self._read_instances(gpu)]
+
+    def aliases(self) -> dict[str, str]:
+        """Return the uid of each instance by its older name, such as ``MIG-GPU-.../1/0``."""
+        return {instance.alias: uid for uid, instance in self._instances.items()}
+
+    def _read_instances(self, gpu: GpuReading) -> list[GpuReading]:
+        instances: dict[str, Instance] = {}
+        readings = []
+        for place, handle in self._instance_handles():
+            uid = Gauge(gauges.UUID, self._nvml, handle).ask()
+            key = f"MIG {place}" if isinstance(uid, Cause) else uid[0]
+            instances[key] = self._instances.get(key) or Instance(
+                self._nvml, handle, self._machine, self._processes, gpu.uid
+            )
+            readings.append(instances[key].read(place, gpu))
+        self._instances = instances
+        return readings
+
+    def _instance_handles(self) -> Iterator[tuple[int, object]]:
+        most = self._most_instances.ask()
+        for place in range(0 if isinstance(most, Cause) else most[0]):
+            try:
+                handle = self._nvml.nvmlDeviceGetMigDeviceHandleByIndex(self._handle, place)
+            except self._nvml.NVMLError as error:
+                check_gone(error.value)
+            else:
+                yield place, handle
+
+
+class Instance:
+    """One MIG instance: what NVML tells of it alone. The rest is its GPU's to tell."""
+
+    def __init__(
+        self,
+        nvml: ModuleType,
+        handle: object,
+        machine: Machine,
+        processes: Processes,
+        parent_uid: str,
+    ) -> None:
+        self._identity = [Gauge(row, nvml, handle) for row in gauges.IDENTITY]
+        self._memory = Memory(nvml, handle, machine)
+        self._holders = Holders(nvml, handle, processes)
+        answers = [Gauge(row, nvml, handle).ask() for row in gauges.INSTANCE]
+        numbers = ("?" if isinstance(answer, Cause) else str(answer[0]) for answer in answers)
+        self.alias = "/".join((f"MIG-{parent_uid}", *numbers))
+
+    def read(self, place: int, gpu: GpuReading) -> GpuReading:
+        """Return its reading; *place* is NVML's number for it under *gpu*."""
+        figures: Figures = {
+            field: Cause.ON_PARENT for row in gauges.ONLY_GPU for field in row.fields
+        }
+        _put_bandwidth(figures)
+        for field in ("pci_address", "driver_version", "cuda_version", "compute_capability"):
+            figures[field] = getattr(gpu, field) or gpu.unknown[field]
+        figures |= ask_all(self._identity) | self._memory.figures() | self._holders.figures()
+        return reading(figures, uid=self.alias, index=place, parent_uid=gpu.uid)
+
+
+def check_gone(code: int) -> None:
+    """Raise for an NVML error code that says that the GPU, or the whole driver, is gone."""
+    if code in ENDS_SESSION:
+        raise ReadError(why_closed(code))
+    if cause_of(code) is Cause.LOST:
+        raise GpuLostError
+
+
+def _put_bandwidth(figures: Figures) -> None:
+    width, clock = figures.pop("bus_width"), figures.pop("highest_memory_clock")
+    cause = next((figure for figure in (width, clock) if isinstance(figure, Cause)), None)
+    # Two transfers a clock, which NVML gives for the bus and in MHz; eight bits a byte.
+    figures["memory_bandwidth_bytes_per_second"] = cause or width * clock * 2 * 1_000_000 // 8

@@ -1,0 +1,130 @@
+"""Who a process is: its name, user, start and container. Asked by every reader that names pids.
+
+https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from vramline.machine import Machine
+
+TICKS_PER_SECOND = 100
+"""USER_HZ, the unit of start times in /proc: 100 on every architecture with a GPU driver."""
+MOST_KEPT = 4096
+COMM_LENGTH = 15
+"""The kernel cuts a process's short name off here."""
+
+_CONTAINER = re.compile(r"([0-9a-f]{12})[0-9a-f]{52}(?:\.scope)?$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who a process is; each part is ``None`` where this user, or this container, cannot see it."""
+
+    start_time: float | None = None
+    name: str | None = None
+    user: str | None = None
+    container: str | None = None
+
+
+UNSEEN = Identity()
+
+
+class Processes:
+    """Tells who a process is, and remembers it for as long as the pid is the same process's."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._boot_time: float | None = None
+        self._known: dict[int, tuple[float, Identity]] = {}
+
+    def identify(self, pid: int) -> Identity:
+        """Return who *pid* is now. Never raises."""
+        if self._machine.platform == "linux":
+            return self._identify_by_proc(pid)
+        return self._identify_by_psutil(pid)
+
+    def _identify_by_proc(self, pid: int) -> Identity:
+        try:
+            comm, ticks = _parse_stat(self._machine.read(f"/proc/{pid}/stat"))
+        except (OSError, ValueError):
+            return UNSEEN
+        known = self._known.get(pid)
+        if known is None or known[0] != ticks:
+            known = (ticks, self._look_up(pid, comm, ticks))
+            self._keep(pid, known)
+        return known[1]
+
+    def _keep(self, pid: int, known: tuple[float, Identity]) -> None:
+        if len(self._known) >= MOST_KEPT:
+            self._known.clear()
+        self._known[pid] = known
+
+    def _look_up(self, pid: int, comm: str, ticks: float) -> Identity:
+        started = self._started()
+        return Identity(
+            start_time=None if started is None else started + ticks / TICKS_PER_SECOND,
+            name=self._full_name(pid, comm),
+            user=self._user(pid),
+            container=self._container(pid),
+        )
+
+    def _started(self) -> float | None:
+        if self._boot_time is None:
+            line = re.search(r"^btime (\d+)$", self._read("/proc/stat"), re.MULTILINE)
+            self._boot_time = float(line[1]) if line else None
+        return self._boot_time
+
+    def _full_name(self, pid: int, comm: str) -> str:
+        if len(comm) < COMM_LENGTH:
+            return comm
+        program = self._read(f"/proc/{pid}/cmdline").partition("\0")[0].rsplit("/", 1)[-1]
+        return program if program.startswith(comm) else comm
+
+    def _user(self, pid: int) -> str | None:
+        line = re.search(r"^Uid:\s+(\d+)", self._read(f"/proc/{pid}/status"), re.MULTILINE)
+        return self._machine.user_name(int(line[1])) if line else None
+
+    def _container(self, pid: int) -> str | None:
+        for line in self._read(f"/proc/{pid}/cgroup").splitlines():
+            if found := _CONTAINER.search(line):
+                return found[1]
+        return None
+
+    def _read(self, path: str) -> str:
+        try:
+            return self._machine.read(path)
+        except OSError:
+            return ""
+
+    def _identify_by_psutil(self, pid: int) -> Identity:
+        try:
+            psutil = self._machine.library("psutil")
+        except ImportError:
+            return UNSEEN
+        try:
+            process = psutil.Process(pid)
+            started = process.create_time()
+            known = self._known.get(pid)
+            if known is None or known[0] != started:
+                identity = Identity(
+                    start_time=started, name=process.name(), user=_owner(psutil, process)
+                )
+                self._keep(pid, known := (started, identity))
+            return known[1]
+        except (psutil.Error, OSError):
+            return UNSEEN
+
+
+def _owner(psutil: Any, process: Any) -> str | None:
+    try:
+        return str(process.username())
+    except (psutil.Error, KeyError):  # another user's, or one whose user is gone
+        return None
+
+
+def _parse_stat(text: str) -> tuple[str, int]:
+    # A name may hold spaces and parentheses: only the last one closes it.
+    head, _, tail = text.rpartition(")")
+    return head.partition("(")[2], int(tail.split()[19])
