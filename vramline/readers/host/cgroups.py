@@ -186,17 +186,20 @@ class _MemoryFiles:
     reclaimable: tuple[str, ...]
 
 
+# Both lists of the page cache count as room, as they do in the kernel's own MemAvailable:
+# a file that is read twice, or mapped, as a model is, moves to the active one.
+# https://docs.kernel.org/filesystems/proc.html#meminfo
 _MEMORY_FILES = {
     1: _MemoryFiles(
         limits=("memory.limit_in_bytes",),
         usage="memory.usage_in_bytes",
         # Without "total_" the keys leave out the cgroups below.
-        reclaimable=("total_inactive_file",),
+        reclaimable=("total_inactive_file", "total_active_file"),
     ),
     2: _MemoryFiles(
         limits=("memory.max", "memory.high"),
         usage="memory.current",
-        reclaimable=("inactive_file", "slab_reclaimable"),
+        reclaimable=("inactive_file", "active_file", "slab_reclaimable"),
     ),
 }
 

@@ -63,12 +63,12 @@ def memory_figures(system: SystemMemory, bounds: Sequence[Bound] | Cause) -> dic
 
 
 def difference(whole: int | Cause, part: int | Cause) -> int | Cause:
-    """Return what is left of *whole* without *part*, which cannot be the larger."""
+    """Return what is left of *whole* without *part*, negative where they contradict each other."""
     if isinstance(whole, Cause):
         return whole
     if isinstance(part, Cause):
         return part
-    return whole - part if part <= whole else Cause.GARBLED
+    return whole - part
 
 
 def _without_absurdities(system: SystemMemory) -> SystemMemory:
