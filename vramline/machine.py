@@ -164,7 +164,7 @@ class LiveMachine:
             try:
                 output, errors = process.communicate(timeout=timeout_seconds)
             except BaseException:  # an interrupt from the keyboard too must leave nothing behind
-                process.kill()
+                _kill_with_descendants(process.pid)
                 raise
         if process.returncode:
             raise subprocess.CalledProcessError(process.returncode, command, output, errors)

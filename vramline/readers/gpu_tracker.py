@@ -30,15 +30,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
 
 from vramline.errors import ReadError, ReaderUnavailableError
 from vramline.machine import Machine
 from vramline.readers.base import GpuReader
-from vramline.readings import Cause, FrozenDict, GpuReading
+from vramline.readers.causes import settle
+from vramline.readings import Cause, GpuReading
 from vramline.units import MIB
 
 NAMES = {"nvidia": "NVIDIA", "amd": "AMD"}
@@ -47,6 +47,14 @@ CHILD = str(Path(__file__).with_name("gpu_tracker_child.py"))
 TIMEOUT_SECONDS = 30.0
 """Without persistence mode NVIDIA's driver takes 1-3 s a GPU each time that it is asked."""
 PAUSE_SECONDS = 10.0
+LARGEST = 2**43 - 1
+"""In MiB: what is past that is past 63 bits in bytes."""
+
+_FIGURES = [
+    field.name
+    for field in fields(GpuReading)
+    if field.default is None and field.name not in {"name", "parent_uid"}
+]
 
 # What Python says of the places where gpu-tracker 5.0.1 stops, and what that means here.
 _EXPLAINED = (
@@ -115,7 +123,7 @@ class GpuTrackerReader:
         return [replace(self._outcome, age_seconds=age_seconds)]
 
     def describe(self, device: str, cause: Cause) -> GpuReading:
-        return _reading(self._brand, figures={}, otherwise=cause)
+        return _reading(self._brand, count=None, why_no_more=cause)
 
     def arrange(self, readings: Sequence[GpuReading]) -> tuple[GpuReading, ...]:
         return tuple(readings)
@@ -169,26 +177,34 @@ def parse(brand: str, output: str) -> GpuReading:
     if "failure" in answer:
         raise ReadError(_explained(brand, str(answer["failure"])))
     total = _number(answer.get("total"), least=1)
-    used = _number(answer.get("used"), most=math.inf if total is None else total)
-    if total is None and used is None:
+    used = _number(answer.get("used"), most=LARGEST if isinstance(total, Cause) else total)
+    if isinstance(total, Cause) and isinstance(used, Cause):
         raise ReadError(f"its figures make no sense: {output[:200]!r}")
-    figures = {
-        "memory_total_bytes": _bytes(total),
-        "memory_used_bytes": _bytes(used),
-        "memory_free_bytes": None if total is None or used is None else _bytes(total - used),
-        "utilization_percent": _number(answer.get("percent"), most=100),
-    }
-    return _reading(brand, count=_number(answer.get("count"), least=1), figures=figures)
+    count = _number(answer.get("count"), least=1)
+    return _reading(
+        brand,
+        count=None if isinstance(count, Cause) else int(count),
+        memory_total_bytes=_bytes(total),
+        memory_used_bytes=_bytes(used),
+        memory_free_bytes=_bytes(_difference(total, used)),
+        utilization_percent=_number(answer.get("percent"), most=100),
+    )
 
 
-def _number(value: object, *, least: float = 0, most: float = math.inf) -> float | None:
-    if not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return value if least <= value <= most else None
+def _number(value: object, *, least: float = 0, most: float = LARGEST) -> float | Cause:
+    if isinstance(value, int | float) and least <= value <= most:
+        return value
+    return Cause.GARBLED  # not a number, infinite, or out of any GPU's bounds
 
 
-def _bytes(mebibytes: float | None) -> int | None:
-    return None if mebibytes is None else round(mebibytes * MIB)
+def _difference(total: float | Cause, used: float | Cause) -> float | Cause:
+    if isinstance(total, Cause) or isinstance(used, Cause):
+        return Cause.GARBLED
+    return total - used
+
+
+def _bytes(mebibytes: float | Cause) -> int | Cause:
+    return mebibytes if isinstance(mebibytes, Cause) else round(mebibytes * MIB)
 
 
 def _explained(brand: str, failure: str) -> str:
@@ -204,19 +220,15 @@ def _uid(brand: str) -> str:
 
 def _reading(
     brand: str,
-    *,
-    count: float | None = None,
-    figures: Mapping[str, Any],
-    otherwise: Cause = Cause.NOT_SUPPORTED,
+    count: int | None,
+    why_no_more: Cause = Cause.NOT_SUPPORTED,
+    **figures: float | Cause,
 ) -> GpuReading:
-    """Return a reading of *figures*, garbled where ``None``; *otherwise* is the rest's cause."""
-    number = "" if count is None else f"{count:.0f} "
+    number = "" if count is None else f"{count} "
     plural = "GPU" if count == 1 else "GPUs, together"
-    name = f"{number}{NAMES[brand]} {plural} (gpu-tracker)"
-    reading = GpuReading(uid=_uid(brand), vendor=brand, name=name, **figures)
-    unknown = {
-        field.name: Cause.GARBLED if field.name in figures else otherwise
-        for field in fields(reading)
-        if getattr(reading, field.name) is None and field.name != "parent_uid"  # it has none
+    known: dict[str, object] = {
+        "uid": _uid(brand),
+        "vendor": brand,
+        "name": f"{number}{NAMES[brand]} {plural} (gpu-tracker)",
     }
-    return replace(reading, unknown=FrozenDict(unknown))
+    return settle(GpuReading, known | dict.fromkeys(_FIGURES, why_no_more) | figures)

@@ -5,7 +5,8 @@
 It prints one line of JSON, the figures in gpu-tracker's megabytes, or why there
 are none. It lives no longer than its parent, FOLDER or SECONDS, and imports
 nothing of vramline, so that it can be run by its path. ``-P`` keeps its
-neighbour ``gpu_tracker.py`` from being imported in the library's place.
+neighbour ``gpu_tracker.py`` from being imported in the library's place, and
+``-u`` is for the error of a failed measurement to be seen at once.
 """
 
 import contextlib

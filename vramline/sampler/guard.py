@@ -64,6 +64,7 @@ class GuardedReader:
         self._busy: dict[str, float] = {}
         self._round: Round | None = None
         self._session: Session | None = None
+        self._failed: Session | None = None
         self._latest: dict[str, Look] = {}
         self._absent: str | None = None
         self._failure: str | None = None
@@ -105,16 +106,16 @@ class GuardedReader:
         With a call outstanding the driver stays open; the last readings are
         still to be had.
         """
-        closed = threading.Event()
         with self._lock:
             if self._closing:
                 return
             self._closing = True
-            if self._session is None or not self._end(self._session, then=closed.set):
-                closed.set()
+            if self._session is not None:
+                self._end(self._session)
             self._workers.dismiss()
-        if wait:
-            closed.wait(self._deadlines.reading_seconds)
+            ending = [each for each in (self._session, self._failed) if each and each.closing]
+        for session in ending if wait else ():
+            session.closed.wait(self._deadlines.reading_seconds)
 
     def _wait(self, round_: Round) -> None:
         while not round_.done.is_set():
@@ -293,25 +294,26 @@ class GuardedReader:
             self._latest[device] = Look(self._clock(), readings)
             self._pause = FIRST_PAUSE_SECONDS
         elif self._session is not None:
-            self._session.ended = True
-            self._session = None
+            self._failed, self._session = self._session, None
+            self._failed.ended = True
             self._failure = failure
             self._latest.clear()
             self._pause_before_retry()
 
-    def _end(self, session: Session, then: Task = lambda: None) -> bool:
-        """Have a worker close the session. ``False`` when it cannot be closed now.
+    def _end(self, session: Session) -> None:
+        """Have a worker close the session.
 
         Not while a call is out: the one that comes back last sees to it.
         """
         session.ended = True
         if session.users or session.closing:
-            return False
+            return
         session.closing = True
         self._busy[SESSION] = self._clock()
-        return self._send(partial(self._close_session, session, then))
+        if not self._send(partial(self._close_session, session)):
+            session.closed.set()
 
-    def _close_session(self, session: Session, then: Task) -> None:
+    def _close_session(self, session: Session) -> None:
         try:
             session.reader.close()
         except ReadError as error:
@@ -319,7 +321,7 @@ class GuardedReader:
         finally:
             with self._lock:
                 del self._busy[SESSION]
-            then()
+            session.closed.set()
 
     def _leave(self, round_: Round) -> None:
         with self._lock:

@@ -72,6 +72,7 @@ class Session:
     users: int = 0
     ended: bool = False
     closing: bool = False
+    closed: threading.Event = field(default_factory=threading.Event)
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,8 +133,12 @@ def _text(answer: Any) -> str:
     return answer.decode("utf-8", "replace") if isinstance(answer, bytes) else str(answer)
 
 
-def _one(answer: Any) -> Values:
-    return (answer,)
+def _count(answer: Any) -> Values:
+    return (int(answer),)
+
+
+def _number(answer: Any) -> Values:
+    return (float(answer),)
 
 
 def _one_text(answer: Any) -> Values:
@@ -214,10 +218,10 @@ ONLY_GPU = (
         (Way("nvmlDeviceGetCudaComputeCapability", _compute_capability),),
         static=True,
     ),
-    Row(("bus_width",), (Way("nvmlDeviceGetMemoryBusWidth", _one),), (1, 2**16), static=True),
+    Row(("bus_width",), (Way("nvmlDeviceGetMemoryBusWidth", _count),), (1, 2**16), static=True),
     Row(
         ("highest_memory_clock",),
-        (Way("nvmlDeviceGetMaxClockInfo", _one, ("NVML_CLOCK_MEM",)),),
+        (Way("nvmlDeviceGetMaxClockInfo", _count, ("NVML_CLOCK_MEM",)),),
         (1, 1e5),
         static=True,
     ),
@@ -229,8 +233,8 @@ ONLY_GPU = (
     Row(
         ("temperature_celsius",),
         (
-            Way("nvmlDeviceGetTemperatureV", _one, ("NVML_TEMPERATURE_GPU",)),
-            Way("nvmlDeviceGetTemperature", _one, ("NVML_TEMPERATURE_GPU",)),
+            Way("nvmlDeviceGetTemperatureV", _number, ("NVML_TEMPERATURE_GPU",)),
+            Way("nvmlDeviceGetTemperature", _number, ("NVML_TEMPERATURE_GPU",)),
         ),
         (-100, 250),
     ),
@@ -243,16 +247,16 @@ ONLY_GPU = (
         ),
         (0, 1e5),
     ),
-    Row(("clock_mhz",), (Way("nvmlDeviceGetClockInfo", _one, ("NVML_CLOCK_SM",)),), (0, 1e5)),
+    Row(("clock_mhz",), (Way("nvmlDeviceGetClockInfo", _number, ("NVML_CLOCK_SM",)),), (0, 1e5)),
     Row(
         ("memory_clock_mhz",),
-        (Way("nvmlDeviceGetClockInfo", _one, ("NVML_CLOCK_MEM",)),),
+        (Way("nvmlDeviceGetClockInfo", _number, ("NVML_CLOCK_MEM",)),),
         (0, 1e5),
     ),
     # NVIDIA says of it that it may pass 100 for a moment.
     Row(
         ("fan_percent",),
-        (Way("nvmlDeviceGetFanSpeed", lambda answer: (min(answer, 100),)),),
+        (Way("nvmlDeviceGetFanSpeed", lambda answer: (min(float(answer), 100.0),)),),
         (0, 100),
     ),
     Row(
@@ -291,9 +295,9 @@ GRAPHICS_PROCESSES = Row(
 
 MIG_MODE = Row(("mig_mode",), (Way("nvmlDeviceGetMigMode", lambda answer: (answer[0],)),))
 MOST_INSTANCES = Row(
-    ("most_instances",), (Way("nvmlDeviceGetMaxMigDeviceCount", _one),), (0, 64), static=True
+    ("most_instances",), (Way("nvmlDeviceGetMaxMigDeviceCount", _count),), (0, 64), static=True
 )
 INSTANCE = (
-    Row(("gpu_instance",), (Way("nvmlDeviceGetGpuInstanceId", _one),), static=True),
-    Row(("compute_instance",), (Way("nvmlDeviceGetComputeInstanceId", _one),), static=True),
+    Row(("gpu_instance",), (Way("nvmlDeviceGetGpuInstanceId", _count),), static=True),
+    Row(("compute_instance",), (Way("nvmlDeviceGetComputeInstanceId", _count),), static=True),
 )

@@ -4,6 +4,7 @@ from types import ModuleType
 
 from vramline.machine import Machine
 from vramline.readers.host import read_memory
+from vramline.readers.host.cgroups import Cgroups
 from vramline.readers.nvidia import gauges
 from vramline.readers.nvidia.findings import Figures
 from vramline.readers.nvidia.gauges import Gauge, Values
@@ -23,6 +24,7 @@ class Memory:
     def __init__(self, nvml: ModuleType, handle: object, machine: Machine) -> None:
         self._gauge = Gauge(gauges.MEMORY, nvml, handle)
         self._machine = machine
+        self._cgroups = Cgroups(machine)
         self._host_total: int | None = None
 
     def figures(self) -> Figures:
@@ -53,7 +55,7 @@ class Memory:
         return self._host_total
 
     def _figures_of_host(self) -> Figures:
-        host = read_memory(self._machine)
+        host = read_memory(self._machine, cgroups=self._cgroups)
         figures: Figures = {
             "memory_total_bytes": host.memory_total_bytes,
             "memory_used_bytes": host.memory_used_bytes,

@@ -33,9 +33,12 @@ def set_visible(
 def order_is_known(gpus: Sequence[GpuReading], environ: Mapping[str, str]) -> bool:
     """Tell whether CUDA numbers the GPUs as NVML does.
 
-    By default CUDA puts the fastest first, by a measure of its own.
+    By default CUDA puts the fastest first, by a measure of its own. Where GPUs are
+    cut into instances, it shows no more than one of these unless they are named.
     """
-    names = {gpu.name for gpu in gpus if gpu.parent_uid is None}
+    if any(gpu.parent_uid is not None for gpu in gpus):
+        return False
+    names = {gpu.name for gpu in gpus}
     return environ.get(ORDER) == "PCI_BUS_ID" or len(names) <= 1
 
 
