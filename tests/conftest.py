@@ -7,6 +7,7 @@ from pathlib import Path
 import pynvml
 import pytest
 
+from tests.ci_skips import NEEDS_PACKAGE
 from tests.standin import SOURCES, StandIn, build, compiler
 
 TWO_GPUS = (SOURCES / "machines" / "two_gpus.txt").read_text()
@@ -18,7 +19,7 @@ def standin_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not sys.platform.startswith("linux"):
         pytest.skip("the stand-in NVML is loaded as on Linux, which this is not")
     if compiler() is None:
-        pytest.skip("the stand-in NVML needs a C compiler: neither $CC nor cc was found")
+        pytest.skip(f"{NEEDS_PACKAGE} gcc, or another C compiler: neither $CC nor cc was found")
     return build(tmp_path_factory.mktemp("standin"))
 
 

@@ -2,6 +2,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 import typing
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -175,8 +176,6 @@ def test_history_keeps_the_newest_entries(nvml: StandIn, monitor_of: MakeMonitor
 
 
 def entry(age: float, **values: float) -> TimedResources:
-    import time
-
     blank = dict.fromkeys(typing.get_type_hints(Resources), 0.0)
     return typing.cast(TimedResources, {**blank, **values, "timestamp": time.time() - age})
 
@@ -322,6 +321,7 @@ def test_a_hundred_threads_may_call_one_monitor(nvml: StandIn, monitor_of: MakeM
 def test_forks_in_the_midst_of_calls_harm_neither_side(
     nvml: StandIn, monitor_of: MakeMonitor
 ) -> None:
+    assert sys.platform != "win32"
     nvml.load("mutex\ngpus 4\non * delay_us=300\n")
     monitor = monitor_of()
     used = monitor.get_current_resources()["gpu_used_vram_gb"]
