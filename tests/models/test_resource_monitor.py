@@ -317,36 +317,6 @@ def test_a_hundred_threads_may_call_one_monitor(nvml: StandIn, monitor_of: MakeM
     assert len(os.listdir("/proc/self/fd")) == descriptors
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-def test_forks_in_the_midst_of_calls_harm_neither_side(
-    nvml: StandIn, monitor_of: MakeMonitor
-) -> None:
-    assert sys.platform != "win32"
-    nvml.load("mutex\ngpus 4\non * delay_us=300\n")
-    monitor = monitor_of()
-    used = monitor.get_current_resources()["gpu_used_vram_gb"]
-    stop = threading.Event()
-
-    def ask() -> None:
-        while not stop.is_set():
-            monitor.get_current_resources()
-
-    thread = threading.Thread(target=ask)
-    thread.start()
-    statuses = []
-    for _ in range(10):
-        child = os.fork()
-        if child == 0:
-            right = monitor.get_current_resources()["gpu_used_vram_gb"] == used
-            os._exit(0 if right else 1)
-        statuses.append(os.waitpid(child, 0)[1])
-    stop.set()
-    thread.join(60)
-
-    assert statuses == [0] * 10
-    assert monitor.get_current_resources()["gpu_used_vram_gb"] == used
-
-
 def test_the_line_of_the_plan_prints_zeros_and_nothing_else() -> None:
     line = (
         "from src.models.resource_monitor import ResourceMonitor; rm = ResourceMonitor(); "

@@ -1,145 +1,24 @@
 import gc
-import os
-import subprocess
-import sys
 import threading
-import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 import pytest
 
+from tests.sampler.driver import (
+    PATIENT,
+    SHORT,
+    Driver,
+    MakeGuard,
+    fresh,
+    read_until_all_answer,
+    reading,
+    silent,
+    threads_of,
+    unread,
+)
 from vramline.errors import ReadError, ReaderUnavailableError
-from vramline.readings import Cause, FrozenDict, GpuReading
 from vramline.sampler.guard import GuardedReader
 from vramline.sampler.rounds import Deadlines, VendorReport
-
-SHORT = Deadlines(opening_seconds=0.3, reading_seconds=0.2)
-PATIENT = Deadlines(opening_seconds=60, reading_seconds=60)
-CHECKOUT = Path(__file__).resolve().parents[2]
-
-
-class Driver:
-    """A vendor's driver whose every device can be made to hang, and let go again."""
-
-    def __init__(self, devices: Sequence[str] = ("a", "b", "c")) -> None:
-        self.names = devices
-        self.gates = {name: threading.Event() for name in ("open", "close", *devices)}
-        for gate in self.gates.values():
-            gate.set()
-        self.entered = {name: threading.Semaphore(0) for name in self.gates}
-        self.fails: dict[str, Exception] = {}
-        self.reads: list[str] = []
-        self.tries = self.opened = self.closed = 0
-        self.value = 0
-        self.one_lock: threading.Lock | None = None
-
-    def hang(self, name: str) -> None:
-        self.gates[name].clear()
-
-    def let_go(self, name: str) -> None:
-        self.gates[name].set()
-
-    def call(self, name: str) -> None:
-        if self.one_lock:
-            with self.one_lock:
-                self._answer(name)
-        else:
-            self._answer(name)
-
-    def _answer(self, name: str) -> None:
-        self.entered[name].release()
-        assert self.gates[name].wait(30)
-        if name in self.fails:
-            raise self.fails[name]
-
-    def open_reader(self) -> "Reader":
-        self.tries += 1
-        self.call("open")
-        self.opened += 1
-        return Reader(self)
-
-
-class Reader:
-    def __init__(self, driver: Driver) -> None:
-        self.driver = driver
-
-    def devices(self) -> Sequence[str]:
-        return self.driver.names
-
-    def read(self, device: str) -> list[GpuReading]:
-        self.driver.reads.append(device)
-        self.driver.call(device)
-        return [reading(device, self.driver.value)]
-
-    def describe(self, device: str, cause: Cause) -> GpuReading:
-        return unread(device, cause)
-
-    def arrange(self, readings: Sequence[GpuReading]) -> tuple[GpuReading, ...]:
-        return tuple(readings)
-
-    def close(self) -> None:
-        self.driver.call("close")
-        self.driver.closed += 1
-
-
-def reading(device: str, value: int) -> GpuReading:
-    return GpuReading(uid=device, vendor="test", memory_used_bytes=value)
-
-
-def unread(device: str, cause: Cause = Cause.TIMEOUT) -> GpuReading:
-    return GpuReading(uid=device, vendor="test", unknown=FrozenDict(memory_used_bytes=cause))
-
-
-def silent(*uids: str) -> str:
-    return f"no answer from {', '.join(uids)} within 0.2 s"
-
-
-def fresh(report: VendorReport) -> dict[str, int | None]:
-    return {gpu.uid: gpu.memory_used_bytes for gpu in report.readings if gpu.age_seconds == 0}
-
-
-def read_until_all_answer(guard: GuardedReader) -> VendorReport:
-    until = time.monotonic() + 30
-    while time.monotonic() < until:
-        report = guard.read()
-        if len(fresh(report)) == 3:
-            return report
-    raise AssertionError("the devices never came back")
-
-
-def threads_of(driver_name: str) -> int:
-    return sum(thread.name == f"vramline {driver_name}" for thread in threading.enumerate())
-
-
-@pytest.fixture
-def driver() -> Iterator[Driver]:
-    driver = Driver()
-    yield driver
-    for name in driver.gates:
-        driver.let_go(name)
-
-
-@pytest.fixture
-def guard_of(
-    driver: Driver, request: pytest.FixtureRequest
-) -> Iterator[Callable[[Deadlines], GuardedReader]]:
-    guards = []
-
-    def make(deadlines: Deadlines) -> GuardedReader:
-        name = request.node.name
-        guards.append(GuardedReader(driver.open_reader, name=name, deadlines=deadlines))
-        return guards[-1]
-
-    yield make
-    for name in driver.gates:
-        driver.let_go(name)
-    for guard in guards:
-        guard.close()
-
-
-MakeGuard = Callable[[Deadlines], GuardedReader]
 
 
 def test_every_device_is_read(driver: Driver, guard_of: MakeGuard) -> None:
@@ -453,88 +332,3 @@ def test_many_threads_and_a_device_that_comes_and_goes(
 
     assert len(reports) == 3000
     assert {len(report.readings) for report in reports} == {3}
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-def test_a_forked_child_opens_anew_and_leaves_the_parents_alone(
-    driver: Driver, guard_of: MakeGuard
-) -> None:
-    assert sys.platform != "win32"
-    guard = guard_of(PATIENT)
-    guard.read()
-    child = os.fork()
-    if child == 0:
-        report = guard.read()
-        whole = fresh(report) == {"a": 0, "b": 0, "c": 0}
-        os._exit(0 if whole and driver.opened == 2 and driver.closed == 0 else 1)
-    _, status = os.waitpid(child, 0)
-
-    assert status == 0
-    assert fresh(guard.read()) == {"a": 0, "b": 0, "c": 0}
-    assert driver.opened == 1
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-def test_a_fork_during_a_hung_call_leaves_the_child_free(
-    driver: Driver, guard_of: MakeGuard
-) -> None:
-    assert sys.platform != "win32"
-    guard = guard_of(SHORT)
-    guard.read()
-    driver.hang("a")
-    guard.read()
-    child = os.fork()
-    if child == 0:
-        driver.let_go("a")
-        report = guard.read()
-        os._exit(0 if fresh(report) == {"a": 0, "b": 0, "c": 0} else 1)
-    _, status = os.waitpid(child, 0)
-
-    assert status == 0
-
-
-def test_the_interpreter_ends_at_once_during_a_hung_call() -> None:
-    program = """
-from tests.sampler.test_guard import Driver, SHORT
-from vramline.sampler.guard import GuardedReader
-import atexit
-driver = Driver()
-guard = GuardedReader(driver.open_reader, name="test", deadlines=SHORT)
-guard.read()
-driver.hang("a")
-guard.read()
-atexit.register(lambda: print(guard.read().failure))
-print("ending")
-"""
-    ended = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        timeout=20,
-        cwd=CHECKOUT,
-        check=True,
-    )
-
-    assert ended.stdout.splitlines() == ["ending", silent("a")]
-    assert ended.stderr == ""
-
-
-def test_the_driver_is_let_go_when_the_interpreter_ends() -> None:
-    program = """
-from tests.sampler.test_guard import Driver, SHORT, Reader
-from vramline.sampler.guard import GuardedReader
-driver = Driver()
-guard = GuardedReader(driver.open_reader, name="test", deadlines=SHORT)
-guard.read()
-Reader.close = lambda self: print("closed", flush=True)
-"""
-    ended = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        timeout=20,
-        cwd=CHECKOUT,
-        check=True,
-    )
-
-    assert (ended.stdout, ended.stderr) == ("closed\n", "")

@@ -144,6 +144,10 @@ class StandIn:
         """Return once *function* was called *count* times, answered or not."""
         _await(lambda: self.calls(function) >= count, f"{count} calls of {function}")
 
+    def await_closed(self) -> None:
+        """Return once every nvmlInit has had its nvmlShutdown."""
+        _await(lambda: self.initialised == 0, "NVML to be shut")
+
     def reset(self, pynvml: ModuleType) -> None:
         """End every session and every hang, and have *pynvml* forget that it saw a library."""
         self.load(ABSENT)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.readers.nvidia.machines import machine
 from tests.standin import StandIn
-from vramline.errors import ReaderUnavailableError, ReadError
+from vramline.errors import ReadError, ReaderUnavailableError
 from vramline.readers.nvidia import gauges, open_reader
 from vramline.readers.nvidia.errors import ENDS_SESSION, FOR_GOOD, cause_of
 from vramline.readers.nvidia.gauges import Row
