@@ -96,6 +96,24 @@ def test_a_device_that_hangs_from_the_start_is_listed_with_the_cause(
     assert report.failure == silent("a")
 
 
+def test_a_device_that_hangs_right_after_a_slow_opening_costs_the_others_nothing(
+    driver: Driver, guard_of: MakeGuard
+) -> None:
+    driver.hang("open")
+    driver.hang("a")
+    guard = guard_of(Deadlines(opening_seconds=1, reading_seconds=0.2))
+    round_ = guard.begin()
+    reports: list[VendorReport] = []
+    waiting = threading.Thread(target=lambda: reports.append(guard.finish(round_)))
+    waiting.start()
+    assert driver.entered["open"].acquire(timeout=30)
+
+    driver.let_go("open")
+
+    waiting.join(30)
+    assert reports[0].readings == (unread("a"), reading("b", 0), reading("c", 0))
+
+
 def test_each_stuck_device_holds_one_thread(
     driver: Driver, guard_of: MakeGuard, request: pytest.FixtureRequest
 ) -> None:

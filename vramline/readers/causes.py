@@ -58,5 +58,6 @@ def all_known(values: Iterable[T | Cause]) -> list[T] | Cause:
 def settle(kind: Callable[..., T], figures: Mapping[str, object]) -> T:
     """Build a reading: where a figure is a cause, the field is ``None`` and the cause is told."""
     unknown = {name: figure for name, figure in figures.items() if isinstance(figure, Cause)}
-    known = {name: figure for name, figure in figures.items() if name not in unknown}
-    return kind(**dict.fromkeys(unknown), **known, unknown=FrozenDict(unknown))
+    if not unknown:
+        return kind(**figures)
+    return kind(**{**figures, **dict.fromkeys(unknown)}, unknown=FrozenDict(unknown))

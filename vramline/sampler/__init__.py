@@ -99,8 +99,9 @@ class Sampler:
 
     def snapshot(self) -> Snapshot:
         """Return the machine as it is now. Never raises for what the hardware does."""
-        rounds = {vendor: guard.begin() for vendor, guard in self._guards.items()}
+        # The host first: beside the reading threads it would cost both the interpreter's lock.
         host = self._host.read()
+        rounds = {vendor: guard.begin() for vendor, guard in self._guards.items()}
         reports = {vendor: self._guards[vendor].finish(each) for vendor, each in rounds.items()}
         for vendor, fallback in self._fallbacks.items():
             reports[vendor] = _with_fallback(reports.get(vendor, VendorReport()), fallback.read)

@@ -121,13 +121,14 @@ class GuardedReader:
         while not round_.done.is_set():
             with self._lock:
                 now = self._clock()
-                limit, help_at = self._limit(round_), self._help_at(round_)
+                limit = self._limit(round_)
                 if now >= limit:
                     return self._give_up(round_)
-                if now >= help_at:
+                if now >= self._help_at(round_):
                     round_.moved = now
                     self._send(partial(self._carry_out, round_))
-            round_.done.wait(min(limit, self._help_at(round_)) - now)
+            # No longer than that at a time, as the reader may open meanwhile.
+            round_.done.wait(min(limit - now, self._deadlines.patience_seconds))
 
     def _give_up(self, round_: Round) -> None:
         """Leave what is not done to the next round, which begins with it."""

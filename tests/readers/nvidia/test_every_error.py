@@ -1,3 +1,4 @@
+import time
 from collections.abc import Callable
 from dataclasses import fields
 
@@ -58,7 +59,10 @@ class Clock:
 
 
 def read_all(guard: GuardedReader) -> dict[str, GpuReading]:
-    return {gpu.uid: gpu for gpu in guard.read().readings}
+    until = time.monotonic() + 30
+    while not (readings := guard.read().readings) and time.monotonic() < until:
+        pass  # the session that failed is still being closed
+    return {gpu.uid: gpu for gpu in readings}
 
 
 def assert_true_to(baseline: GpuReading, gpu: GpuReading) -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from vramline.readers.nvidia.visible import set_visible
+from vramline.readers.nvidia.visible import Visibility
 from vramline.readings import GpuReading
 
 SAME = [GpuReading(uid=f"GPU-{letter}{letter}", vendor="nvidia", name="H100") for letter in "abc"]
@@ -18,7 +18,7 @@ ALIASES = {"MIG-GPU-aa/1/0": "MIG-11", "MIG-GPU-aa/2/0": "MIG-12"}
 
 
 def shown(gpus: list[GpuReading], **environ: str) -> dict[str, int | None]:
-    settled = set_visible(gpus, environ, ALIASES)
+    settled = Visibility(environ).arrange(gpus, ALIASES)
     return {gpu.uid: gpu.cuda_index for gpu in settled if gpu.visible}
 
 
@@ -61,7 +61,7 @@ def test_without_the_variable_all_are_visible() -> None:
 
 
 def test_nothing_is_hidden_from_the_list() -> None:
-    assert len(set_visible(SAME, {"CUDA_VISIBLE_DEVICES": ""}, {})) == 3
+    assert len(Visibility({"CUDA_VISIBLE_DEVICES": ""}).arrange(SAME, {})) == 3
 
 
 def test_among_different_models_cudas_order_is_not_known() -> None:
@@ -101,6 +101,21 @@ def test_a_gpu_that_is_cut_cannot_be_used_as_a_whole() -> None:
 
 
 def test_what_is_settled_already_is_handed_on_as_it_is() -> None:
-    settled = set_visible(SAME, {}, {})
+    visibility = Visibility({})
+    settled = visibility.arrange(SAME, {})
 
-    assert all(a is b for a, b in zip(set_visible(settled, {}, {}), settled, strict=True))
+    again = visibility.arrange(settled, {})
+
+    assert all(a is b for a, b in zip(again, settled, strict=True))
+
+
+def test_a_change_of_the_environment_is_seen() -> None:
+    environ = {"CUDA_VISIBLE_DEVICES": "0"}
+    visibility = Visibility(environ)
+    first = visibility.arrange(SAME, {})
+    environ["CUDA_VISIBLE_DEVICES"] = "1,2"
+
+    second = visibility.arrange(first, {})
+
+    assert [gpu.cuda_index for gpu in first] == [0, None, None]
+    assert [gpu.cuda_index for gpu in second] == [None, 0, 1]

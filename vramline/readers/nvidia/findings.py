@@ -4,11 +4,15 @@ Until then a figure that is not known is its ``Cause``.
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from types import ModuleType
 from typing import Any
 
+from vramline.machine import Machine
 from vramline.readers.causes import settle
 from vramline.readers.nvidia.gauges import Gauge
+from vramline.readers.nvidia.visible import Visibility
+from vramline.readers.processes import Processes
 from vramline.readings import Cause, FrozenDict, GpuReading, GpuState
 
 VENDOR = "nvidia"
@@ -44,27 +48,48 @@ LASTING = (
 Figures = dict[str, Any]
 
 
-def ask_all(gauges: Iterable[Gauge]) -> Figures:
-    """Return the figures that the gauges tell, by field."""
-    figures: Figures = {}
-    for gauge in gauges:
-        answer = gauge.ask()
-        if isinstance(answer, Cause):
-            figures.update(dict.fromkeys(gauge.row.fields, answer))
-        else:
-            figures.update(zip(gauge.row.fields, answer, strict=True))
-    return figures
+class Panel:
+    """Several gauges of one device. What has settled for the session is not asked again."""
+
+    def __init__(self, gauges: Iterable[Gauge]) -> None:
+        self._settled: Figures = {}
+        self._gauges = tuple(gauges)
+
+    def figures(self) -> Figures:
+        """Return what the gauges tell now, by field."""
+        figures: Figures = {}
+        for gauge in self._gauges:
+            answer = gauge.ask()
+            if isinstance(answer, Cause):
+                figures.update(dict.fromkeys(gauge.row.fields, answer))
+            else:
+                figures.update(zip(gauge.row.fields, answer, strict=True))
+            if gauge.settled is not None:
+                self._settle(gauge, figures)
+        return self._settled | figures
+
+    def _settle(self, gauge: Gauge, figures: Figures) -> None:
+        self._settled.update((field, figures[field]) for field in gauge.row.fields)
+        self._gauges = tuple(other for other in self._gauges if other is not gauge)
 
 
-def reading(
-    figures: Figures, *, uid: str, index: int | None, parent_uid: str | None = None
-) -> GpuReading:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """What every device of one reader is read with."""
+
+    nvml: ModuleType
+    machine: Machine
+    processes: Processes
+    visibility: Visibility
+
+
+def reading(site: Site, figures: Figures, *, uid: str, **place: int | str | None) -> GpuReading:
     """Return the figures as a reading; *uid* stands in where the device did not tell its own."""
     if isinstance(figures["uid"], Cause):
         figures["uid"] = uid
-    return settle(
-        GpuReading, figures | {"vendor": VENDOR, "index": index, "parent_uid": parent_uid}
-    )
+    visible, cuda_index = site.visibility.of(figures["uid"])
+    figures |= {"vendor": VENDOR, "visible": visible, "cuda_index": cuda_index, **place}
+    return settle(GpuReading, figures)
 
 
 def unread(known: GpuReading, state: GpuState, cause: Cause) -> GpuReading:

@@ -61,9 +61,13 @@ class Row:
 
 
 class Gauge:
-    """One row, as it is asked of one device."""
+    """One row, as it is asked of one device.
 
-    __slots__ = ("_answered", "_errors", "_settled", "_ways", "row")
+    Attributes:
+        settled: The answer, or the cause, that will not change before the driver does.
+    """
+
+    __slots__ = ("_answered", "_errors", "_ways", "row", "settled")
 
     def __init__(self, row: Row, nvml: ModuleType, *handle: object) -> None:
         self.row = row
@@ -71,26 +75,20 @@ class Gauge:
         # which has no code.
         mismatch = getattr(nvml, "NVMLLibraryMismatchError", nvml.NVMLError)
         self._errors = (nvml.NVMLError, mismatch)
-        self._ways = [
-            (call, way.values) for way in row.ways if (call := _bind(nvml, way, handle)) is not None
-        ]
+        bound = ((_bind(nvml, way, handle), way.values) for way in row.ways)
+        self._ways = tuple((call, values) for call, values in bound if call is not None)
         self._answered = False
-        self._settled: Values | Cause | None = None if self._ways else Cause.DRIVER_TOO_OLD
-
-    @property
-    def settled(self) -> Values | Cause | None:
-        """The answer, or the cause, that will not change before the driver does."""
-        return self._settled
+        self.settled: Values | Cause | None = None if self._ways else Cause.DRIVER_TOO_OLD
 
     def ask(self) -> Values | Cause:
         """Return the row's values, or why they are not known.
 
         Raises ``GpuLostError``, and ``ReadError`` where the whole driver is gone.
         """
-        if self._settled is not None:
-            return self._settled
+        if self.settled is not None:
+            return self.settled
         cause = Cause.NOT_SUPPORTED
-        for way in tuple(self._ways):
+        for way in self._ways:
             call, values = way
             try:
                 answer = values(call())
@@ -98,9 +96,12 @@ class Gauge:
                 cause = self._refused(way, getattr(error, "value", FUNCTION_NOT_FOUND))
                 continue
             self._answered = True
+            limits = self.row.limits
+            if limits and not limits[0] <= min(answer) <= max(answer) <= limits[1]:
+                return Cause.GARBLED
             if self.row.static:
-                self._settled = answer
-            return answer if _sensible(answer, self.row.limits) else Cause.GARBLED
+                self.settled = answer
+            return answer
         return cause
 
     def _refused(self, way: tuple[Callable[[], Any], Callable[[Any], Values]], code: int) -> Cause:
@@ -111,9 +112,9 @@ class Gauge:
             raise GpuLostError
         # What has answered before has it: then this is a passing fault.
         if cause in FOR_GOOD and not self._answered:
-            self._ways.remove(way)
+            self._ways = tuple(other for other in self._ways if other is not way)
             if not self._ways:
-                self._settled = cause
+                self.settled = cause
         return cause
 
 
@@ -123,10 +124,6 @@ def _bind(nvml: ModuleType, way: Way, handle: tuple[object, ...]) -> Callable[[]
         return None  # an older pynvml
     arguments = [getattr(nvml, name) if isinstance(name, str) else name for name in way.arguments]
     return partial(getattr(nvml, way.function), *handle, *arguments)
-
-
-def _sensible(values: Values, limits: tuple[float, float] | None) -> bool:
-    return limits is None or all(limits[0] <= value <= limits[1] for value in values)
 
 
 def _text(answer: Any) -> str:

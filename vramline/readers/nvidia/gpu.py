@@ -4,36 +4,33 @@ Multi-Instance GPU: https://docs.nvidia.com/datacenter/tesla/mig-user-guide/
 """
 
 from collections.abc import Iterator
-from types import ModuleType
 
 from vramline.errors import ReadError
-from vramline.machine import Machine
 from vramline.readers.nvidia import gauges
 from vramline.readers.nvidia.errors import ENDS_SESSION, cause_of, why_closed
-from vramline.readers.nvidia.findings import Figures, ask_all, reading
+from vramline.readers.nvidia.findings import Figures, Panel, Site, reading
 from vramline.readers.nvidia.gauges import Gauge, GpuLostError
 from vramline.readers.nvidia.memory import Holders, Memory
-from vramline.readers.processes import Processes
 from vramline.readings import Cause, GpuReading
 
 
 class Gpu:
     """One GPU. Keeps what each of its gauges has learnt for as long as the session is open."""
 
-    def __init__(
-        self, nvml: ModuleType, handle: object, machine: Machine, processes: Processes
-    ) -> None:
-        self._nvml = nvml
+    def __init__(self, site: Site, handle: object) -> None:
+        self._site = site
         self._handle = handle
-        self._machine = machine
-        self._processes = processes
-        self._gauges = [Gauge(row, nvml) for row in gauges.SYSTEM]
-        self._gauges += [Gauge(row, nvml, handle) for row in gauges.IDENTITY]
-        self._gauges += [Gauge(row, nvml, handle) for row in gauges.ONLY_GPU]
-        self._memory = Memory(nvml, handle, machine)
-        self._holders = Holders(nvml, handle, processes)
-        self._mig_mode = Gauge(gauges.MIG_MODE, nvml, handle)
-        self._most_instances = Gauge(gauges.MOST_INSTANCES, nvml, handle)
+        rows = (*gauges.IDENTITY, *gauges.ONLY_GPU)
+        self._panel = Panel(
+            [
+                *(Gauge(row, site.nvml) for row in gauges.SYSTEM),
+                *(Gauge(row, site.nvml, handle) for row in rows),
+            ]
+        )
+        self._memory = Memory(site, handle)
+        self._holders = Holders(site, handle)
+        self._mig_mode = Gauge(gauges.MIG_MODE, site.nvml, handle)
+        self._most_instances = Gauge(gauges.MOST_INSTANCES, site.nvml, handle)
         self._instances: dict[str, Instance] = {}
 
     def read(self, *, uid: str, index: int | None) -> list[GpuReading]:
@@ -42,10 +39,10 @@ class Gpu:
         *uid* stands in where the GPU does not tell its own. Raises
         ``GpuLostError``, and ``ReadError`` where the whole driver is gone.
         """
-        figures = ask_all(self._gauges)
+        figures = self._panel.figures()
         _put_bandwidth(figures)
         figures |= self._memory.figures() | self._holders.figures()
-        gpu = reading(figures, uid=uid, index=index)
+        gpu = reading(self._site, figures, uid=uid, index=index)
         if self._mig_mode.ask() != (1,):
             return [gpu]
         return [gpu, *self._read_instances(gpu)]
@@ -58,11 +55,9 @@ class Gpu:
         instances: dict[str, Instance] = {}
         readings = []
         for place, handle in self._instance_handles():
-            uid = Gauge(gauges.UUID, self._nvml, handle).ask()
+            uid = Gauge(gauges.UUID, self._site.nvml, handle).ask()
             key = f"MIG {place}" if isinstance(uid, Cause) else uid[0]
-            instances[key] = self._instances.get(key) or Instance(
-                self._nvml, handle, self._machine, self._processes, gpu.uid
-            )
+            instances[key] = self._instances.get(key) or Instance(self._site, handle, gpu.uid)
             readings.append(instances[key].read(place, gpu))
         self._instances = instances
         return readings
@@ -71,8 +66,8 @@ class Gpu:
         most = self._most_instances.ask()
         for place in range(0 if isinstance(most, Cause) else most[0]):
             try:
-                handle = self._nvml.nvmlDeviceGetMigDeviceHandleByIndex(self._handle, place)
-            except self._nvml.NVMLError as error:
+                handle = self._site.nvml.nvmlDeviceGetMigDeviceHandleByIndex(self._handle, place)
+            except self._site.nvml.NVMLError as error:
                 check_gone(error.value)
             else:
                 yield place, handle
@@ -81,18 +76,12 @@ class Gpu:
 class Instance:
     """One MIG instance: what NVML tells of it alone. The rest is its GPU's to tell."""
 
-    def __init__(
-        self,
-        nvml: ModuleType,
-        handle: object,
-        machine: Machine,
-        processes: Processes,
-        parent_uid: str,
-    ) -> None:
-        self._identity = [Gauge(row, nvml, handle) for row in gauges.IDENTITY]
-        self._memory = Memory(nvml, handle, machine)
-        self._holders = Holders(nvml, handle, processes)
-        answers = [Gauge(row, nvml, handle).ask() for row in gauges.INSTANCE]
+    def __init__(self, site: Site, handle: object, parent_uid: str) -> None:
+        self._site = site
+        self._identity = Panel(Gauge(row, site.nvml, handle) for row in gauges.IDENTITY)
+        self._memory = Memory(site, handle)
+        self._holders = Holders(site, handle)
+        answers = [Gauge(row, site.nvml, handle).ask() for row in gauges.INSTANCE]
         numbers = ("?" if isinstance(answer, Cause) else str(answer[0]) for answer in answers)
         self.alias = "/".join((f"MIG-{parent_uid}", *numbers))
 
@@ -104,8 +93,8 @@ class Instance:
         _put_bandwidth(figures)
         for field in ("pci_address", "driver_version", "cuda_version", "compute_capability"):
             figures[field] = getattr(gpu, field) or gpu.unknown[field]
-        figures |= ask_all(self._identity) | self._memory.figures() | self._holders.figures()
-        return reading(figures, uid=self.alias, index=place, parent_uid=gpu.uid)
+        figures |= self._identity.figures() | self._memory.figures() | self._holders.figures()
+        return reading(self._site, figures, uid=self.alias, index=place, parent_uid=gpu.uid)
 
 
 def check_gone(code: int) -> None:

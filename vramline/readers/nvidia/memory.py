@@ -1,14 +1,10 @@
 """The memory of one device, and who holds it."""
 
-from types import ModuleType
-
-from vramline.machine import Machine
 from vramline.readers.host import read_memory
 from vramline.readers.host.cgroups import Cgroups
 from vramline.readers.nvidia import gauges
-from vramline.readers.nvidia.findings import Figures
+from vramline.readers.nvidia.findings import Figures, Site
 from vramline.readers.nvidia.gauges import Gauge, Values
-from vramline.readers.processes import Processes
 from vramline.readings import Cause, GpuProcess, MemoryPool, ProcessKind
 
 
@@ -21,10 +17,10 @@ class Memory:
     which a model can have (https://github.com/XuehaiPan/nvitop/pull/208).
     """
 
-    def __init__(self, nvml: ModuleType, handle: object, machine: Machine) -> None:
-        self._gauge = Gauge(gauges.MEMORY, nvml, handle)
-        self._machine = machine
-        self._cgroups = Cgroups(machine)
+    def __init__(self, site: Site, handle: object) -> None:
+        self._gauge = Gauge(gauges.MEMORY, site.nvml, handle)
+        self._machine = site.machine
+        self._cgroups = Cgroups(site.machine)
         self._host_total: int | None = None
 
     def figures(self) -> Figures:
@@ -76,10 +72,10 @@ def _adds_up(total: int, used: int, free: int, reserved: int | None) -> bool:
 class Holders:
     """The processes on one device."""
 
-    def __init__(self, nvml: ModuleType, handle: object, processes: Processes) -> None:
-        self._compute = Gauge(gauges.COMPUTE_PROCESSES, nvml, handle)
-        self._graphics = Gauge(gauges.GRAPHICS_PROCESSES, nvml, handle)
-        self._processes = processes
+    def __init__(self, site: Site, handle: object) -> None:
+        self._compute = Gauge(gauges.COMPUTE_PROCESSES, site.nvml, handle)
+        self._graphics = Gauge(gauges.GRAPHICS_PROCESSES, site.nvml, handle)
+        self._processes = site.processes
 
     def figures(self) -> Figures:
         """Return the processes; one that both computes and draws is told once."""

@@ -11,10 +11,10 @@ from types import ModuleType
 from vramline.errors import ReadError
 from vramline.machine import Machine
 from vramline.readers.nvidia.errors import INVALID_ARGUMENT, NOT_FOUND, cause_of, why_closed
-from vramline.readers.nvidia.findings import unread
+from vramline.readers.nvidia.findings import Site, unread
 from vramline.readers.nvidia.gauges import GpuLostError
 from vramline.readers.nvidia.gpu import Gpu, check_gone
-from vramline.readers.nvidia.visible import set_visible
+from vramline.readers.nvidia.visible import Visibility
 from vramline.readers.pci import is_asleep
 from vramline.readers.processes import Processes
 from vramline.readings import Cause, GpuReading, GpuState
@@ -72,7 +72,12 @@ class NvidiaReader:
         self._nvml = nvml
         self._slots = slots
         self._clock = clock
-        self._processes = Processes(machine)
+        self._site = Site(
+            nvml=nvml,
+            machine=machine,
+            processes=Processes(machine),
+            visibility=Visibility(machine.environ),
+        )
         self._lock = threading.Lock()
         self._is_open = is_open
         self._session = 0
@@ -93,7 +98,7 @@ class NvidiaReader:
         for slot in self._slots.values():
             if slot.gpu is not None:
                 aliases |= slot.gpu.aliases()
-        return set_visible(readings, self._machine.environ, aliases)
+        return self._site.visibility.arrange(readings, aliases)
 
     def read(self, device: str) -> Sequence[GpuReading]:
         slot = self._slots[device]
@@ -180,7 +185,7 @@ class NvidiaReader:
                     raise GpuLostError from error  # it was there when the reader was opened
                 check_gone(error.value)
                 return cause_of(error.value)
-            slot.gpu = Gpu(self._nvml, handle, self._machine, self._processes)
+            slot.gpu = Gpu(self._site, handle)
             slot.session = self._session
             slot.last = ()
         return slot.gpu

@@ -15,19 +15,51 @@ VARIABLE = "CUDA_VISIBLE_DEVICES"
 ORDER = "CUDA_DEVICE_ORDER"
 
 
-def set_visible(
-    gpus: Sequence[GpuReading], environ: Mapping[str, str], aliases: Mapping[str, str]
-) -> tuple[GpuReading, ...]:
-    """Return *gpus* with ``visible`` and ``cuda_index`` as the environment has them.
+class Visibility:
+    """Sets ``visible`` and ``cuda_index`` as the environment has them, and remembers how."""
 
-    *aliases* gives the uid of a MIG instance by its older name.
-    """
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._asked: object = None
+        self._places: Mapping[str, int | None] = {}
+
+    def arrange(
+        self, gpus: Sequence[GpuReading], aliases: Mapping[str, str]
+    ) -> tuple[GpuReading, ...]:
+        """Return *gpus* with both fields set.
+
+        *aliases* gives the uid of a MIG instance by its older name.
+        """
+        named = [(gpu.uid, gpu.name, gpu.parent_uid) for gpu in gpus]
+        asked = (named, self._environ.get(VARIABLE), self._environ.get(ORDER), aliases)
+        if asked != self._asked:
+            self._places = cuda_places(gpus, self._environ, aliases)
+            self._asked = asked
+        return tuple(self._settle(gpu) for gpu in gpus)
+
+    def of(self, uid: str) -> tuple[bool, int | None]:
+        """Return both fields as they were when all were last arranged.
+
+        A reading that is made with them need not be made again then.
+        """
+        return uid in self._places, self._places.get(uid)
+
+    def _settle(self, gpu: GpuReading) -> GpuReading:
+        visible, cuda_index = self.of(gpu.uid)
+        if gpu.visible is visible and gpu.cuda_index == cuda_index:
+            return gpu
+        return replace(gpu, visible=visible, cuda_index=cuda_index)
+
+
+def cuda_places(
+    gpus: Sequence[GpuReading], environ: Mapping[str, str], aliases: Mapping[str, str]
+) -> dict[str, int | None]:
+    """Return the number that CUDA gives each device it shows, by uid; ``None`` if not known."""
     shown = shown_uids(gpus, environ, aliases)
-    numbered = environ.get(VARIABLE, "").startswith(("GPU-", "MIG-")) or order_is_known(
-        gpus, environ
-    )
-    places = {uid: place if numbered else None for place, uid in enumerate(shown)}
-    return tuple(_settle(gpu, gpu.uid in places, places.get(gpu.uid)) for gpu in gpus)
+    by_name = environ.get(VARIABLE, "").startswith(("GPU-", "MIG-"))
+    if by_name or order_is_known(gpus, environ):
+        return {uid: place for place, uid in enumerate(shown)}
+    return dict.fromkeys(shown)
 
 
 def order_is_known(gpus: Sequence[GpuReading], environ: Mapping[str, str]) -> bool:
@@ -86,9 +118,3 @@ def _numbered(entry: str, wholes: list[str]) -> str | None:
     if number is None or not 0 <= int(number[0]) < len(wholes):
         return None
     return wholes[int(number[0])]
-
-
-def _settle(gpu: GpuReading, visible: bool, cuda_index: int | None) -> GpuReading:
-    if (gpu.visible, gpu.cuda_index) == (visible, cuda_index):
-        return gpu
-    return replace(gpu, visible=visible, cuda_index=cuda_index)
