@@ -131,7 +131,7 @@ class LiveMachine:
 
         try:
             return pwd.getpwuid(user_id).pw_name
-        except KeyError:
+        except (KeyError, OverflowError):
             return str(user_id)
 
     def library(self, name: str) -> ModuleType:

@@ -15,7 +15,7 @@ MOST_KEPT = 4096
 COMM_LENGTH = 15
 """The kernel cuts a process's short name off here."""
 
-_CONTAINER = re.compile(r"([0-9a-f]{12})[0-9a-f]{52}(?:\.scope)?$")
+_CONTAINER = re.compile(r"(?<![0-9a-f])([0-9a-f]{12})[0-9a-f]{52}(?![0-9a-f])")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,7 @@ class Processes:
     def _identify_by_proc(self, pid: int) -> Identity:
         try:
             comm, ticks = _parse_stat(self._machine.read(f"/proc/{pid}/stat"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, IndexError):
             return UNSEEN
         known = self._known.get(pid)
         if known is None or known[0] != ticks:
@@ -83,7 +83,7 @@ class Processes:
         return program if program.startswith(comm) else comm
 
     def _user(self, pid: int) -> str | None:
-        line = re.search(r"^Uid:\s+(\d+)", self._read(f"/proc/{pid}/status"), re.MULTILINE)
+        line = re.search(r"^Uid:\s+(\d{1,10})\b", self._read(f"/proc/{pid}/status"), re.MULTILINE)
         return self._machine.user_name(int(line[1])) if line else None
 
     def _container(self, pid: int) -> str | None:

@@ -1,3 +1,4 @@
+import errno
 import os
 import subprocess
 import sys
@@ -84,3 +85,77 @@ def test_a_recording_starts_no_program_and_has_its_own_libraries_only() -> None:
     with pytest.raises(FileNotFoundError):
         machine.run([sys.executable], timeout_seconds=60)
     assert [machine.has_library(name) for name in ("pynvml", "json")] == [True, False]
+
+
+def test_a_recorded_machine_answers_from_its_entries_alone() -> None:
+    machine = RecordedMachine(
+        {
+            "/sys/card/vendor": "0x10de\n",
+            "/sys/card/firmware": {"base64": "AAEC"},
+            "/sys/card/busy": {"errno": "EBUSY"},
+            "/sys/card/empty": {"dir": []},
+            "/sys/class/card0": {"symlink": "../card"},
+            "/sys/loop": {"symlink": "loop"},
+        }
+    )
+
+    assert machine.read("/sys/class/card0/vendor") == "0x10de\n"
+    assert machine.read("/sys/card/firmware") == "\x00\x01\x02"
+    assert machine.list("/sys/class/card0") == ["busy", "empty", "firmware", "vendor"]
+    assert machine.list("/sys/card/empty") == []
+    assert machine.readlink("/sys/class/card0") == "../card"
+    assert machine.may_open("/sys/card/vendor")
+
+
+@pytest.mark.parametrize(
+    ("path", "number"),
+    [
+        ("/sys/card/busy", errno.EBUSY),
+        ("/sys/card", errno.EISDIR),
+        ("/sys/card/nothing", errno.ENOENT),
+        ("/sys/loop", errno.ENOENT),
+    ],
+)
+def test_what_a_recorded_machine_does_not_hold_is_the_error_that_it_was(
+    path: str, number: int
+) -> None:
+    machine = RecordedMachine(
+        {"/sys/card/busy": {"errno": "EBUSY"}, "/sys/loop": {"symlink": "loop"}}
+    )
+
+    with pytest.raises(OSError, match=path) as raised:
+        machine.read(path)
+
+    assert raised.value.errno == number
+
+
+def test_a_live_machine_reads_beneath_its_host_root(tmp_path: Path) -> None:
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc" / "version").write_text("of the host")
+    (tmp_path / "proc" / "one").symlink_to("version")
+    machine = LiveMachine(host_root=f"{tmp_path}/")
+
+    assert machine.read("/proc/version") == "of the host"
+    assert machine.list("/proc") == ["one", "version"]
+    assert machine.readlink("/proc/one") == "version"
+    assert machine.may_open("/proc/version")
+    assert machine.process == "1"
+    with pytest.raises(FileNotFoundError):
+        machine.may_open("/proc/nothing")
+
+
+def test_a_live_machine_reads_a_long_file_whole(tmp_path: Path) -> None:
+    (tmp_path / "long").write_bytes(b"x" * 200_000)
+
+    assert len(LiveMachine(host_root=str(tmp_path)).read("/long")) == 200_000
+
+
+def test_a_library_that_was_handed_over_is_not_imported() -> None:
+    module = ModuleType("stand_in")
+
+    assert LiveMachine(libraries={"no_such_module": module}).library("no_such_module") is module
+
+
+def test_a_library_that_is_not_there_cannot_be_imported() -> None:
+    with pytest.raises(ImportError):
+        LiveMachine(libraries={"no_such_module": None}).library("no_such_module")
