@@ -66,7 +66,7 @@ def test_every_requirement_says_what_it_is_for() -> None:
 
 
 def test_importing_vramline_loads_no_dependency() -> None:
-    heavy = {"click", "gpu_tracker", "pandas", "psutil", "pynvml", "rich"}
+    heavy = {"gpu_tracker", "pandas", "psutil", "pynvml", "rich"}
 
     loaded = run_python("import sys, vramline; print(*sys.modules)").split()
 

@@ -7,18 +7,14 @@ file was opened that wakes a sleeping GPU.
 """
 
 import base64
-import contextlib
 import errno
 import importlib
 import importlib.util
 import os
 import posixpath
 import shutil
-import signal
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import PurePosixPath
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -151,34 +147,9 @@ class LiveMachine:
         return path
 
     def run(self, command: Sequence[str], *, timeout_seconds: float) -> str:
-        with subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            errors="replace",
-            start_new_session=True,
-            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-        ) as process:
-            try:
-                output, errors = process.communicate(timeout=timeout_seconds)
-            except BaseException:  # an interrupt from the keyboard too must leave nothing behind
-                _kill_with_descendants(process.pid)
-                raise
-        if process.returncode:
-            raise subprocess.CalledProcessError(process.returncode, command, output, errors)
-        return output
+        from vramline.programs import run
 
-
-def _kill_with_descendants(pid: int) -> None:
-    """Kill a process that leads its own group, and all that it has started."""
-    if sys.platform == "win32":
-        command = ["taskkill", "/F", "/T", "/PID", str(pid)]
-        subprocess.run(command, capture_output=True, check=False)
-    else:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(pid, signal.SIGKILL)
+        return run(command, timeout_seconds=timeout_seconds)
 
 
 def _read_all(descriptor: int) -> bytes:
@@ -293,7 +264,8 @@ class RecordedMachine:
 
 
 def _prefixes(path: str) -> list[str]:
-    return [str(part) for part in reversed(PurePosixPath(path).parents)] + [path]
+    ends = [place for place, letter in enumerate(path) if letter == "/" and place > 0]
+    return [path[:end] for end in (*ends, len(path))]
 
 
 def _folders(entries: Mapping[str, object]) -> dict[str, set[str]]:
@@ -301,10 +273,10 @@ def _folders(entries: Mapping[str, object]) -> dict[str, set[str]]:
     for path, entry in entries.items():
         if isinstance(entry, Mapping) and "dir" in entry:
             folders.setdefault(path, set())
-        for parent in PurePosixPath(path).parents:
-            folders.setdefault(str(parent), set()).add(
-                PurePosixPath(path).relative_to(parent).parts[0]
-            )
+        below = path
+        while below.strip("/"):
+            below, name = posixpath.split(below)
+            folders.setdefault(below, set()).add(name)
     return folders
 
 

@@ -25,14 +25,13 @@ a Python that cannot load NVML on a machine whose ``nvidia-smi`` can.
 
 import json
 import math
+import os
 import re
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vramline.errors import ReadError, ReaderUnavailableError
 from vramline.machine import Machine
@@ -41,9 +40,12 @@ from vramline.readers.causes import settle
 from vramline.readings import Cause, GpuReading
 from vramline.units import MIB
 
+if TYPE_CHECKING:
+    from tempfile import TemporaryDirectory
+
 NAMES = {"nvidia": "NVIDIA", "amd": "AMD"}
 PROGRAMS = {"nvidia": "nvidia-smi", "amd": "amd-smi"}
-CHILD = str(Path(__file__).with_name("gpu_tracker_child.py"))
+CHILD = os.path.join(os.path.dirname(__file__), "gpu_tracker_child.py")
 TIMEOUT_SECONDS = 30.0
 """Without persistence mode NVIDIA's driver takes 1-3 s a GPU each time that it is asked."""
 PAUSE_SECONDS = 10.0
@@ -81,7 +83,7 @@ def open_reader(machine: Machine, brand: str, *, python: str | None = None) -> G
             "gpu-tracker is not installed: pip install 'vramline[gpu-tracker]'"
         )
     # A packed application, or one with Python inside, has its own name here: it is not run again.
-    if not Path(python or "").name.lower().startswith(("python", "pypy")):
+    if not os.path.basename(python or "").lower().startswith(("python", "pypy")):
         raise ReaderUnavailableError(f"gpu-tracker needs a Python to run in, and not {python!r}")
     return GpuTrackerReader(machine, brand, python=python)
 
@@ -107,7 +109,7 @@ class GpuTrackerReader:
         self._clock = clock
         self._measured_at = -math.inf
         self._outcome: GpuReading | str = ""
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: TemporaryDirectory[str] | None = None
 
     def devices(self) -> Sequence[str]:
         return [_uid(self._brand)]
@@ -139,10 +141,12 @@ class GpuTrackerReader:
             return f"gpu-tracker could not read the {NAMES[self._brand]} GPUs: {error}"
 
     def _run(self) -> str:
+        # Not at the top: every start of vramline looks here whether there is something to run.
+        import subprocess
+        from tempfile import TemporaryDirectory
+
         try:
-            self._folder = tempfile.TemporaryDirectory(
-                prefix="vramline-", ignore_cleanup_errors=True
-            )
+            self._folder = TemporaryDirectory(prefix="vramline-", ignore_cleanup_errors=True)
             # The child's own limit is for the case that nobody is left to end it.
             limit = str(self._timeout_seconds + 5)
             with self._folder as folder:

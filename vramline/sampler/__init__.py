@@ -32,10 +32,11 @@ def take_snapshot(
 ) -> Snapshot:
     """Open every driver, look twice, 0.2 s apart as rates need it, and let them go again.
 
-    For one look at the machine. A program that looks again and again keeps a ``Sampler``.
+    The drivers open meanwhile. For one look at the machine: a program that looks
+    again and again keeps a ``Sampler``.
     """
     with Sampler(machine) as sampler:
-        sampler.snapshot()
+        sampler.start()
         sleep(SETTLE_SECONDS)
         return sampler.snapshot()
 
@@ -93,9 +94,11 @@ class Sampler:
 
     def start(self) -> None:
         """Take the first look that rates need, and have the drivers opened. Does not wait."""
+        self._host.read()
         for guard in self._guards.values():
             guard.begin()
-        self._host.read()
+        for vendor in self._fallbacks.keys() - self._guards.keys():
+            self._fallbacks[vendor].begin()
 
     def snapshot(self) -> Snapshot:
         """Return the machine as it is now. Never raises for what the hardware does."""
@@ -147,10 +150,11 @@ def _with_fallback(report: VendorReport, read: Callable[[], VendorReport]) -> Ve
     if report.readings:
         return report
     fallback = read()
+    failure = report.failure or fallback.failure
     return VendorReport(
         readings=fallback.readings,
-        absent=None if fallback.readings else report.absent or fallback.absent,
-        failure=report.failure or fallback.failure,
+        absent=None if fallback.readings or failure else report.absent or fallback.absent,
+        failure=failure,
     )
 
 

@@ -70,7 +70,7 @@ def order_is_known(gpus: Sequence[GpuReading], environ: Mapping[str, str]) -> bo
     """
     if any(gpu.parent_uid is not None for gpu in gpus):
         return False
-    names = {gpu.name for gpu in gpus}
+    names = {gpu.name for gpu in gpus if gpu.name is not None}
     return environ.get(ORDER) == "PCI_BUS_ID" or len(names) <= 1
 
 

@@ -1,0 +1,72 @@
+"""Where this process runs: on the system itself, in a container, under Windows."""
+
+import re
+
+from vramline.machine import Machine
+
+LIBRARY = "libnvidia-ml.so"
+WSL_LIBRARIES = "/usr/lib/wsl/lib"
+LIBRARY_FOLDERS = (
+    "/usr/lib/x86_64-linux-gnu",
+    "/usr/lib/aarch64-linux-gnu",
+    "/usr/lib64",
+    "/usr/lib",
+    "/usr/local/nvidia/lib64",
+    "/run/opengl-driver/lib",
+)
+"""Where distributions, Google's nodes and NixOS put the driver's libraries."""
+
+_MARKS = {"/.dockerenv": "Docker", "/run/.containerenv": "Podman"}
+_CGROUPS = {"kubepods": "Kubernetes", "docker": "Docker", "libpod": "Podman", "lxc": "LXC"}
+
+
+def container(machine: Machine) -> str | None:
+    """Return what kind of container this process is in. ``None`` where the host is looked at."""
+    if machine.process != "self":
+        return None
+    if "KUBERNETES_SERVICE_HOST" in machine.environ:
+        return "Kubernetes"
+    marked = (kind for path, kind in _MARKS.items() if exists(machine, path))
+    cgroup = read(machine, f"/proc/{machine.process}/cgroup")
+    grouped = (kind for word, kind in _CGROUPS.items() if re.search(rf"/{word}[-./]", cgroup))
+    return next(marked, None) or next(grouped, None)
+
+
+def is_wsl(machine: Machine) -> bool:
+    """Tell whether the kernel is Microsoft's, for Linux under Windows."""
+    return "microsoft" in read(machine, "/proc/sys/kernel/osrelease").lower()
+
+
+def library_versions(machine: Machine) -> list[str]:
+    """Return the versions of NVIDIA's library that are installed, by its files' names."""
+    found = set()
+    for folder in LIBRARY_FOLDERS:
+        for name in names_in(machine, folder):
+            if version := re.fullmatch(rf"{re.escape(LIBRARY)}\.(\d+\.\d[\d.]*)", name):
+                found.add(version[1])
+    return sorted(found)
+
+
+def exists(machine: Machine, path: str) -> bool:
+    """Tell whether there is a file at *path*, whoever may open it."""
+    try:
+        machine.may_open(path)
+    except OSError:
+        return False
+    return True
+
+
+def read(machine: Machine, path: str) -> str:
+    """Return the file's text, empty where it cannot be read."""
+    try:
+        return machine.read(path)
+    except OSError:
+        return ""
+
+
+def names_in(machine: Machine, folder: str) -> list[str]:
+    """Return the names in a folder, none where it cannot be listed."""
+    try:
+        return machine.list(folder)
+    except OSError:
+        return []
