@@ -5,7 +5,7 @@ import pytest
 from tests.doctor import found
 from tests.snapshots import a_gpu, a_snapshot
 from vramline.doctor import Finding, Status
-from vramline.readers.nvidia.visible import Visibility
+from vramline.readers.nvidia.visible import Mig, Visibility
 from vramline.readings import GpuReading, Snapshot
 
 VARIABLE = "CUDA_VISIBLE_DEVICES"
@@ -17,7 +17,7 @@ ANOTHER = a_gpu(1, name="NVIDIA GeForce GT 1030")
 
 def shown(environ: Mapping[str, str], *gpus: GpuReading) -> Snapshot:
     """Two GPUs, as CUDA would show them."""
-    return a_snapshot(*Visibility(environ).arrange(gpus or (a_gpu(0), a_gpu(1)), {}))
+    return a_snapshot(*Visibility(environ).arrange(gpus or (a_gpu(0), a_gpu(1)), Mig()))
 
 
 def findings(value: str) -> list[Finding]:

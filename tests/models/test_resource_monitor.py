@@ -113,6 +113,7 @@ def test_a_broken_driver_gives_zeros_and_the_reason(
         (None, 2.0),
         (0, 2.0),
         (1, 20.0),
+        ("1", 20.0),
         ("GPU-00000000-0000-4000-8000-000000000001", 20.0),
         ("all", 22.0),
         (5, 0.0),
@@ -125,6 +126,29 @@ def test_a_gpu_can_be_chosen(
     resources = monitor_of(gpu=choice).get_current_resources()
 
     assert resources["gpu_used_vram_gb"] == used
+
+
+@pytest.mark.parametrize("choice", [True, 1.5, [1]])
+def test_a_choice_that_can_name_no_gpu_is_refused(choice: typing.Any) -> None:
+    with pytest.raises(ValueError, match="gpu must be a uid, a number or 'all'"):
+        ResourceMonitor(gpu=choice)
+
+
+def test_a_choice_that_is_not_here_is_told_once_and_holds_no_model(
+    nvml: StandIn, monitor_of: MakeMonitor, caplog: pytest.LogCaptureFixture
+) -> None:
+    monitor = monitor_of(gpu="GPU-of-another-machine")
+
+    for _ in range(3):
+        monitor.get_current_resources()
+
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        "no GPU here is gpu='GPU-of-another-machine'; there are: "
+        "GPU-00000000-0000-4000-8000-000000000000, GPU-00000000-0000-4000-8000-000000000001"
+    )
+    assert not monitor.can_load_model(1.0)
+    assert monitor.get_best_model_size() == "small"
 
 
 def test_the_sums_are_of_memory_the_mean_of_load_and_the_highest_of_temperature(

@@ -17,6 +17,7 @@ from tests.sampler.driver import (
     unread,
 )
 from vramline.errors import ReadError, ReaderUnavailableError
+from vramline.readings import Cause
 from vramline.sampler.guard import GuardedReader
 from vramline.sampler.rounds import Deadlines, VendorReport
 
@@ -63,12 +64,12 @@ def test_a_device_that_hung_is_not_waited_for_again(driver: Driver, guard_of: Ma
     driver.reads.clear()
     driver.value = 9
 
-    rounds = [guard.begin() for _ in range(1)]
-    report = guard.finish(rounds[0])
+    round_ = guard.begin()
+    report = guard.finish(round_)
 
     assert fresh(report) == {"a": 9, "c": 9}
     assert sorted(driver.reads) == ["a", "c"]
-    assert rounds[0].done.is_set()
+    assert round_.done.is_set()
 
 
 def test_a_device_recovers_when_its_call_returns(driver: Driver, guard_of: MakeGuard) -> None:
@@ -252,13 +253,39 @@ def test_a_failed_session_is_closed_by_the_last_call_to_leave_it(
     assert driver.entered["close"].acquire(timeout=30)
 
 
-def test_an_unexpected_error_in_a_reader_is_a_failure_and_not_the_end(
-    driver: Driver, guard_of: MakeGuard
+def test_an_unexpected_error_in_a_reader_costs_that_device_and_is_logged_once(
+    driver: Driver, guard_of: MakeGuard, caplog: pytest.LogCaptureFixture
 ) -> None:
     guard = guard_of(PATIENT)
     driver.fails["b"] = ZeroDivisionError("a fault of ours")
 
-    assert guard.read() == VendorReport(failure="unexpected ZeroDivisionError: a fault of ours")
+    reports = [guard.read() for _ in range(3)]
+
+    assert reports[-1] == VendorReport(
+        readings=(reading("a", 0), unread("b", Cause.DRIVER_ERROR), reading("c", 0)),
+        failure="unexpected ZeroDivisionError: a fault of ours",
+    )
+    assert len(caplog.records) == 1
+    driver.fails.clear()
+    assert guard.read().failure is None
+
+
+def test_where_no_thread_can_be_started_the_reason_is_told(driver: Driver) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    guard = GuardedReader(driver.open_reader, name="test", deadlines=PATIENT, start=refuse)
+
+    assert guard.read() == VendorReport(
+        failure="no thread could be started, as when a program ends"
+    )
+
+
+def test_closed_before_its_first_reading_it_says_so(driver: Driver) -> None:
+    guard = GuardedReader(driver.open_reader, name="test", deadlines=PATIENT)
+    guard.close()
+
+    assert guard.read() == VendorReport(failure="closed before it was read")
 
 
 def test_closing_lets_the_driver_go_once(driver: Driver, guard_of: MakeGuard) -> None:

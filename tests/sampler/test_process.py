@@ -12,6 +12,7 @@ from tests.readers.nvidia.machines import machine
 from tests.sampler.driver import PATIENT, SHORT, Driver, MakeGuard, fresh, silent
 from tests.standin import StandIn, environment, write_script
 from vramline.models.resource_monitor import ResourceMonitor
+from vramline.sampler.guard import GuardedReader
 
 if sys.platform == "win32":
     pytest.skip("this system has no fork", allow_module_level=True)
@@ -188,3 +189,38 @@ def test_nvml_is_shut_when_a_program_ends(standin_library: Path, tmp_path: Path)
     assert errors == ""
     assert json.loads(output)["gpus"][0]["index"] == 0
     assert (calls.count("nvmlInit"), calls[-1]) == (1, "nvmlShutdown")
+
+
+def fork_and_wait(times: int) -> None:
+    for _ in range(times):
+        child = os.fork()
+        if child == 0:
+            os._exit(0)
+        os.waitpid(child, 0)
+
+
+def test_two_threads_may_fork_at_once() -> None:
+    guards = [
+        GuardedReader(Driver().open_reader, name=f"fork {number}", deadlines=SHORT)
+        for number in range(3)
+    ]
+    stop = threading.Event()
+
+    def ask(guard: GuardedReader) -> None:
+        while not stop.is_set():
+            guard.read()
+
+    asking = [threading.Thread(target=ask, args=(guard,)) for guard in guards]
+    forking = [threading.Thread(target=fork_and_wait, args=(25,)) for _ in range(4)]
+    for thread in (*asking, *forking):
+        thread.start()
+    for thread in forking:
+        thread.join(60)
+    stop.set()
+    for thread in asking:
+        thread.join(60)
+
+    assert not any(thread.is_alive() for thread in (*asking, *forking))
+    assert [len(fresh(guard.read())) for guard in guards] == [3, 3, 3]
+    for guard in guards:
+        guard.close()

@@ -6,7 +6,7 @@ https://docs.nvidia.com/cuda/cuda-programming-guide/05-appendices/environment-va
 from collections.abc import Sequence
 
 from vramline.doctor.findings import Case, Finding, Findings, Status, title
-from vramline.readers.nvidia.visible import ORDER, VARIABLE, order_is_known, shown_uids
+from vramline.readers.nvidia.visible import ORDER, VARIABLE, Mig, cuda_places, order_is_known
 from vramline.readings import GpuReading
 
 MEND = f"unset {VARIABLE}, or name in it what `vramline` lists"
@@ -59,7 +59,7 @@ def _first_wrong(entries: Sequence[str], gpus: Sequence[GpuReading]) -> str | No
         if entry == "-1" or entry.startswith("MIG-GPU-"):  # an older name: not known here
             return None
         so_far = {VARIABLE: ",".join(entries[:count])}
-        if len(shown_uids(gpus, so_far, {})) < count:
+        if len(cuda_places(gpus, so_far, Mig())) < count:
             return entry
     return None
 

@@ -30,9 +30,10 @@ no GPU, no driver            GPU values are 0.0
 the driver fails             GPU values are 0.0; NVML is opened again, by itself,
                              after 1 s, then 2, 4 ... 60 s
 one GPU lost or forbidden    that GPU's values are 0.0, the others stay right
-a call into the driver hangs the last answer, at most half a second late; only
-                             the GPU that hangs is affected
+a call into the driver hangs the last answer, after half a second; only the GPU
+                             that hangs is affected, and it is not waited for again
 a sleeping laptop GPU        it is left asleep, and its values are 0.0
+an idle laptop GPU           it is looked at every 10 s, so that it can fall asleep
 a value the GPU has not      0.0 (such as the temperature of a virtual GPU)
 after a fork                 the child opens the driver for itself
 while the interpreter ends   the last answer
@@ -48,14 +49,23 @@ GB is 2**30 bytes throughout. Percentages run from 0 to 100.
 """
 
 import logging
-import math
-import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from typing import Self, TypedDict
 
 from vramline.machine import LiveMachine, Machine
-from vramline.readings import Cause, GpuReading, MemoryPool, Snapshot
+from vramline.models.chosen import (
+    ALL_GPUS,
+    FREE,
+    TOTAL,
+    USED,
+    checked_choice,
+    choose_gpus,
+    gigabytes,
+    highest,
+    mean,
+)
+from vramline.readings import Cause, GpuReading, Snapshot
 from vramline.sampler import Sampler
 from vramline.units import to_gib
 
@@ -67,8 +77,6 @@ except ImportError:  # without it there is no NVIDIA GPU to read, and all else w
 __all__ = ["ResourceMonitor", "Resources"]
 
 log = logging.getLogger(__name__)
-
-ALL_GPUS = "all"
 
 LARGE_MODEL_GB = 8.0
 MEDIUM_MODEL_GB = 4.0
@@ -148,6 +156,9 @@ class ResourceMonitor:
 
     The GPU is the first one that CUDA would show this process (it follows
     ``CUDA_VISIBLE_DEVICES``), NVIDIA before other vendors. ``gpu`` chooses another.
+    Among GPUs of different models CUDA has an order of its own, which only
+    ``CUDA_DEVICE_ORDER=PCI_BUS_ID`` makes the driver's: without it, the first is
+    the driver's first.
 
     May be used from any number of threads, in a forked child, and at exit. Ends
     by itself when the last reference is gone; ``close`` and ``with`` end it sooner.
@@ -157,13 +168,16 @@ class ResourceMonitor:
             system counts as overloaded.
         cpu_threshold: The same for the CPU.
         gpu: A GPU's uid (``"GPU-8f1c..."``, ``"0000:01:00.0"``), its number as
-            ``vramline`` lists it, or ``"all"`` for the sums over all that are
-            visible, where memory that several share is counted once.
+            ``vramline`` lists it (``1`` or ``"1"``), or ``"all"``: then memory is
+            the sum over all that are visible (what several share is counted
+            once), utilization the mean and temperature the highest. Where no GPU
+            is the one that was chosen its values are 0.0, and a warning is logged.
         machine: What is read, in place of this machine, such as a
             ``LiveMachine(host_root="/host")`` or a ``RecordedMachine``.
 
     Raises:
-        ValueError: A threshold is not between 0 and 100.
+        ValueError: A threshold is not between 0 and 100, or *gpu* is nothing
+            that could name a GPU.
     """
 
     def __init__(
@@ -178,8 +192,8 @@ class ResourceMonitor:
         self.cpu_threshold = _percentage("cpu_threshold", cpu_threshold)
         self.resource_history: list[TimedResources] = []
         self.max_history_size = 100
-        self._gpu = gpu
-        self._history_lock = threading.Lock()
+        self._gpu = checked_choice(gpu)
+        self._warned = False
         self._sampler = Sampler(machine or LiveMachine(libraries={"pynvml": pynvml}))
         # Takes the first of the two looks that the CPU's percentage needs, and has
         # the drivers opened, while the application goes on.
@@ -213,11 +227,12 @@ class ResourceMonitor:
     def get_current_resources(self) -> Resources:
         """Return the present state as a flat dict of floats; see ``Resources`` for the keys.
 
-        The first call waits for the drivers to open (a moment; 10 s at most), and
-        for 0.1 s to have passed since the monitor was made, as a CPU percentage
-        needs two looks. Later calls wait for the driver's answer, at most half a
-        second a GPU, after which the last answer is returned. Never raises for
-        what the hardware does: what is not known is 0.0.
+        The first call waits for the drivers to open, and for 0.1 s to have passed
+        since the monitor was made, as a CPU percentage needs two looks: a moment,
+        or ten seconds and one more where a driver hangs. Later calls wait for the
+        driver's answer, half a second, or one where many GPUs answer one after
+        the other; then the last answer is returned. Never raises for what the
+        hardware does: what is not known is 0.0.
         """
         return self._resources(self._settled_snapshot())
 
@@ -231,18 +246,18 @@ class ResourceMonitor:
 
     def _resources(self, snapshot: Snapshot) -> Resources:
         host = snapshot.host
-        gpus = choose_gpus(snapshot.gpus, self._gpu)
-        free = _gigabytes(gpus, _free)
+        gpus = self._chosen(snapshot)
+        free = gigabytes(gpus, FREE)
         return {
             "memory_percent": host.memory_percent or 0.0,
             "cpu_percent": host.cpu_percent or 0.0,
             "available_memory_gb": to_gib(host.memory_available_bytes or 0),
             "gpu_vram_gb": free,
-            "gpu_total_vram_gb": _gigabytes(gpus, _total),
-            "gpu_used_vram_gb": _gigabytes(gpus, _used),
+            "gpu_total_vram_gb": gigabytes(gpus, TOTAL),
+            "gpu_used_vram_gb": gigabytes(gpus, USED),
             "gpu_free_vram_gb": free,
-            "gpu_utilization_percent": _mean(gpu.utilization_percent for gpu in gpus),
-            "gpu_temperature_c": _highest(gpu.temperature_celsius for gpu in gpus),
+            "gpu_utilization_percent": mean(gpu.utilization_percent for gpu in gpus),
+            "gpu_temperature_c": highest(gpu.temperature_celsius for gpu in gpus),
         }
 
     def _get_gpu_memory(self) -> tuple[float, float, float]:
@@ -250,8 +265,8 @@ class ResourceMonitor:
 
         All are 0.0 without a GPU. Read afresh, as ``get_current_resources`` does.
         """
-        gpus = choose_gpus(self._sampler.snapshot().gpus, self._gpu)
-        return _gigabytes(gpus, _total), _gigabytes(gpus, _used), _gigabytes(gpus, _free)
+        gpus = self._chosen(self._sampler.snapshot())
+        return gigabytes(gpus, TOTAL), gigabytes(gpus, USED), gigabytes(gpus, FREE)
 
     def update_history(self) -> None:
         """Take a reading and add it to ``resource_history``.
@@ -260,10 +275,9 @@ class ResourceMonitor:
         Nothing else adds to it: the caller decides how often.
         """
         entry: TimedResources = {**self.get_current_resources(), "timestamp": time.time()}
-        with self._history_lock:
-            self.resource_history.append(entry)
-            excess = len(self.resource_history) - self.max_history_size
-            del self.resource_history[: max(excess, 0)]
+        # No lock, which a fork could leave taken: each of the two steps is one of Python's own.
+        self.resource_history.append(entry)
+        del self.resource_history[: max(len(self.resource_history) - self.max_history_size, 0)]
 
     def get_resource_trend(self, window_minutes: float = 5) -> Trend:
         """Return where memory, CPU and GPU memory have been heading in the last minutes.
@@ -274,8 +288,8 @@ class ResourceMonitor:
         ``insufficient_data``.
         """
         since = time.time() - window_minutes * 60
-        with self._history_lock:
-            recent = [entry for entry in self.resource_history if entry["timestamp"] >= since]
+        entries = tuple(self.resource_history)
+        recent = [entry for entry in entries if entry["timestamp"] >= since]
         return {
             "memory": _trend([entry["memory_percent"] for entry in recent]),
             "cpu": _trend([entry["cpu_percent"] for entry in recent]),
@@ -295,7 +309,8 @@ class ResourceMonitor:
 
         With a GPU: whether it fits what is free there; host memory does not count.
         Without one, or where its free memory is not known: whether one and a half
-        times the size fits the host's available memory.
+        times the size fits the host's available memory. Where ``gpu`` names one
+        GPU, nothing fits as long as that one cannot be read.
 
         Raises:
             ValueError: The size is negative or not a number.
@@ -324,59 +339,18 @@ class ResourceMonitor:
         return "medium" if free >= MEDIUM_MODEL_GB else "small"
 
     def _free_on_gpu(self, snapshot: Snapshot) -> float | None:
-        gpus = choose_gpus(snapshot.gpus, self._gpu)
+        gpus = self._chosen(snapshot)
+        named = self._gpu is not None and self._gpu != ALL_GPUS
         known = any(gpu.memory_free_bytes is not None for gpu in gpus)
-        return _gigabytes(gpus, _free) if known else None
+        return gigabytes(gpus, FREE) if known or named else None
 
-
-def choose_gpus(gpus: Sequence[GpuReading], choice: str | int | None) -> list[GpuReading]:
-    """Return the GPUs that *choice* means, as ``ResourceMonitor`` takes it: often one, or none."""
-    if choice == ALL_GPUS:
-        return [gpu for gpu in gpus if gpu.parent_uid is None and _is_shown(gpu, gpus)]
-    if isinstance(choice, str):
-        return [gpu for gpu in gpus if gpu.uid == choice]
-    if choice is not None:
-        return [gpu for gpu in gpus if gpu.index == choice and gpu.parent_uid is None][:1]
-    visible = [gpu for gpu in gpus if gpu.visible]
-    return sorted(visible, key=_cuda_order)[:1]
-
-
-def _is_shown(gpu: GpuReading, gpus: Sequence[GpuReading]) -> bool:
-    """Tell whether the GPU, or an instance that is cut from it, is visible."""
-    return gpu.visible or any(each.visible for each in gpus if each.parent_uid == gpu.uid)
-
-
-def _cuda_order(gpu: GpuReading) -> tuple[bool, float]:
-    number = math.inf if gpu.cuda_index is None else gpu.cuda_index
-    return gpu.vendor != "nvidia", number
-
-
-def _total(gpu: GpuReading) -> int | None:
-    return gpu.memory_total_bytes
-
-
-def _used(gpu: GpuReading) -> int | None:
-    return gpu.memory_used_bytes
-
-
-def _free(gpu: GpuReading) -> int | None:
-    return gpu.memory_free_bytes
-
-
-def _gigabytes(gpus: Iterable[GpuReading], figure: Callable[[GpuReading], int | None]) -> float:
-    """Return the sum in GB, with a pool that is the host's own counted once."""
-    own = [figure(gpu) or 0 for gpu in gpus if gpu.memory_pool is MemoryPool.VRAM]
-    shared = [figure(gpu) or 0 for gpu in gpus if gpu.memory_pool is not MemoryPool.VRAM]
-    return to_gib(sum(own) + max(shared, default=0))
-
-
-def _mean(values: Iterable[float | None]) -> float:
-    known = [value for value in values if value is not None]
-    return float(sum(known) / len(known)) if known else 0.0
-
-
-def _highest(values: Iterable[float | None]) -> float:
-    return float(max((value for value in values if value is not None), default=0.0))
+    def _chosen(self, snapshot: Snapshot) -> list[GpuReading]:
+        gpus = choose_gpus(snapshot.gpus, self._gpu)
+        if not gpus and self._gpu is not None and not self._warned:
+            self._warned = True
+            here = ", ".join(gpu.uid for gpu in snapshot.gpus) or "none"
+            log.warning("no GPU here is gpu=%r; there are: %s", self._gpu, here)
+        return gpus
 
 
 def _gpu_fullness(entry: TimedResources) -> float:
@@ -388,7 +362,7 @@ def _trend(values: Sequence[float]) -> str:
     if len(values) < 2:
         return "insufficient_data"
     middle = len(values) // 2
-    change = _mean(values[middle:]) - _mean(values[:middle])
+    change = mean(values[middle:]) - mean(values[:middle])
     if abs(change) <= TREND_POINTS:
         return "stable"
     return "increasing" if change > 0 else "decreasing"

@@ -12,6 +12,7 @@ from vramline.machine import LiveMachine, Machine
 from vramline.readers import FALLBACK_VENDORS, VENDORS, open_fallback, open_reader
 from vramline.readers.host import HostReader
 from vramline.readings import FrozenDict, HostReading, Snapshot
+from vramline.sampler import process
 from vramline.sampler.guard import GuardedReader
 from vramline.sampler.rounds import Deadlines, VendorReport
 
@@ -67,6 +68,8 @@ class Sampler:
         in_background = Deadlines(opening_seconds=deadlines.opening_seconds, reading_seconds=0)
         self._host = HostReader(machine, clock=clock)
         self._now = now
+        self._clock = clock
+        self._opening_seconds = deadlines.opening_seconds
         self._guards = {
             vendor: GuardedReader(
                 partial(open_reader, vendor, machine), name=vendor, deadlines=deadlines, clock=clock
@@ -104,18 +107,24 @@ class Sampler:
         """Return the machine as it is now. Never raises for what the hardware does."""
         # The host first: beside the reading threads it would cost both the interpreter's lock.
         host = self._host.read()
+        # A first reading has the long deadline once, and not once a vendor.
+        until = self._clock() + self._opening_seconds
         rounds = {vendor: guard.begin() for vendor, guard in self._guards.items()}
-        reports = {vendor: self._guards[vendor].finish(each) for vendor, each in rounds.items()}
+        reports = {
+            vendor: self._guards[vendor].finish(each, until=until)
+            for vendor, each in rounds.items()
+        }
         for vendor, fallback in self._fallbacks.items():
-            reports[vendor] = _with_fallback(reports.get(vendor, VendorReport()), fallback.read)
+            report = reports.get(vendor, VendorReport())
+            if not report.readings:
+                reports[vendor] = _with_fallback(report, fallback.read(until=until))
         snapshot = assemble(self._now(), host, reports)
         self._tell_changes(snapshot)
         return snapshot
 
     def close(self) -> None:
         """Let the drivers go. The last readings are still to be had, and grow old."""
-        for guard in self._all_guards():
-            guard.close()
+        process.close_together(self._all_guards())
 
     def _all_guards(self) -> list[GuardedReader]:
         return [*self._guards.values(), *self._fallbacks.values()]
@@ -145,15 +154,15 @@ def _told(reports: Mapping[str, VendorReport], what: str) -> Iterable[tuple[str,
     return ((vendor, text) for vendor, report in reports.items() if (text := getattr(report, what)))
 
 
-def _with_fallback(report: VendorReport, read: Callable[[], VendorReport]) -> VendorReport:
-    """Return the report, with the fallback's readings where it has none of its own."""
-    if report.readings:
-        return report
-    fallback = read()
-    failure = report.failure or fallback.failure
+def _with_fallback(report: VendorReport, fallback: VendorReport) -> VendorReport:
+    """Return the report of a vendor that gave no readings, with the fallback's."""
+    # Until it has answered, it has a name for what it would read, and nothing else.
+    answered = any(gpu.memory_total_bytes is not None for gpu in fallback.readings)
+    pending = "gpu-tracker has not answered yet" if fallback.readings and not answered else None
+    failure = report.failure or fallback.failure or pending
     return VendorReport(
-        readings=fallback.readings,
-        absent=None if fallback.readings or failure else report.absent or fallback.absent,
+        readings=fallback.readings if answered else (),
+        absent=None if answered or failure else report.absent or fallback.absent,
         failure=failure,
     )
 

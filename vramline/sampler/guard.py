@@ -21,7 +21,7 @@ from vramline.readers.base import GpuReader
 from vramline.readings import Cause, GpuReading
 from vramline.sampler import process
 from vramline.sampler.rounds import SESSION, Deadlines, Look, Round, Session, VendorReport
-from vramline.sampler.workers import Task, Workers
+from vramline.sampler.workers import Start, Task, Workers
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +45,15 @@ class GuardedReader:
         name: str,
         deadlines: Deadlines | None = None,
         clock: Callable[[], float] = time.monotonic,
+        start: Start = threading.Thread.start,
     ) -> None:
         self._open_reader = open_reader
         self._name = name
         self._deadlines = deadlines or Deadlines()
         self._clock = clock
+        self._start = start
         self._closing = False
+        self._logged: set[str] = set()
         self.start_anew()
         process.register(self)
 
@@ -59,8 +62,8 @@ class GuardedReader:
         # Reentrant, as a collected Sampler closes its guards from wherever the
         # garbage collector happens to run.
         self._lock = threading.RLock()
-        self._held = False
-        self._workers = Workers(self._name, self._lock)
+        self._held_by: int | None = None
+        self._workers = Workers(self._name, self._lock, self._start)
         self._busy: dict[str, float] = {}
         self._round: Round | None = None
         self._session: Session | None = None
@@ -74,9 +77,9 @@ class GuardedReader:
 
     # The caller's side.
 
-    def read(self) -> VendorReport:
+    def read(self, *, until: float = float("inf")) -> VendorReport:
         """Return the newest readings. Waits no longer than the deadline, and never raises."""
-        return self.finish(self.begin())
+        return self.finish(self.begin(), until=until)
 
     def begin(self) -> Round:
         """Join the round that is under way, or start one. Does not wait."""
@@ -84,19 +87,27 @@ class GuardedReader:
             if self._round is not None:
                 return self._round
             round_ = Round(started=self._clock(), first=self._first)
-            if self._nothing_to_ask() or not self._send(partial(self._carry_out, round_)):
+            if self._nothing_to_ask():
                 round_.done.set()
-            else:
+            elif self._send(partial(self._carry_out, round_)):
                 self._round = round_
+            else:
+                self._failure = (
+                    self._failure or "no thread could be started, as when a program ends"
+                )
+                round_.done.set()
             return round_
 
-    def finish(self, round_: Round) -> VendorReport:
-        """Wait for the round, within the deadline, and return the newest readings."""
-        self._wait(round_)
+    def finish(self, round_: Round, *, until: float = float("inf")) -> VendorReport:
+        """Wait for the round, within the deadline, and return the newest readings.
+
+        *until* is a time of the clock past which a first reading is not waited for.
+        """
+        self._wait(round_, until)
         if round_.first and not round_.done.is_set():
             # A device that hung at its first reading used up the long deadline:
             # what the others said then is old by now.
-            self._wait(round_ := self.begin())
+            self._wait(round_ := self.begin(), float("inf"))
         with self._lock:
             return self._report(round_)
 
@@ -107,21 +118,27 @@ class GuardedReader:
         still to be had.
         """
         with self._lock:
-            if self._closing:
-                return
-            self._closing = True
-            if self._session is not None:
-                self._end(self._session)
-            self._workers.dismiss()
-            ending = [each for each in (self._session, self._failed) if each and each.closing]
-        for session in ending if wait else ():
-            session.closed.wait(self._deadlines.reading_seconds)
+            if not self._closing:
+                self._closing = True
+                if self._session is not None:
+                    self._end(self._session)
+                self._workers.dismiss()
+        if wait:
+            self.await_closed(self._deadlines.reading_seconds)
 
-    def _wait(self, round_: Round) -> None:
+    def await_closed(self, seconds: float) -> None:
+        """Wait, no longer than that, for the driver to be closed where it is being closed."""
+        with self._lock:
+            ending = [each for each in (self._session, self._failed) if each and each.closing]
+        until = time.monotonic() + seconds
+        for session in ending:
+            session.closed.wait(max(until - time.monotonic(), 0))
+
+    def _wait(self, round_: Round, until: float) -> None:
         while not round_.done.is_set():
             with self._lock:
                 now = self._clock()
-                limit = self._limit(round_)
+                limit = min(self._limit(round_), until if round_.first else float("inf"))
                 if now >= limit:
                     return self._give_up(round_)
                 if now >= self._help_at(round_):
@@ -143,9 +160,10 @@ class GuardedReader:
 
     def _limit(self, round_: Round) -> float:
         """Until when a caller waits for the round, as it stands."""
-        if round_.first:
-            return max(round_.started, round_.opened) + self._deadlines.opening_seconds
         seconds = self._deadlines.reading_seconds
+        if round_.first:
+            opening = round_.started + self._deadlines.opening_seconds
+            return max(opening, round_.opened + 2 * seconds)
         if round_.pending is None:
             return round_.started + seconds
         newest = max(round_.asked.values(), default=round_.moved)
@@ -168,13 +186,11 @@ class GuardedReader:
 
     def _report(self, round_: Round) -> VendorReport:
         if self._session is None:
-            if SESSION in self._busy and not self._failure:
-                overdue = f"the driver did not open within {self._deadlines.opening_seconds:g} s"
-                return VendorReport(failure=overdue)
-            return VendorReport(absent=self._absent, failure=self._failure)
+            return self._report_of_none()
         reader = self._session.reader
         readings: list[GpuReading] = []
         silent: list[str] = []
+        faults: list[str] = []
         for device in reader.devices():
             look = self._latest.get(device)
             if look is not None and look.at >= round_.started:
@@ -183,7 +199,18 @@ class GuardedReader:
                 stale = self._stale(reader, device, look)
                 readings.extend(stale)
                 silent.append(stale[0].uid)
-        return VendorReport(readings=reader.arrange(readings), failure=self._silence(silent))
+            if look is not None and look.fault is not None:
+                faults.append(look.fault)
+        faults.extend(self._silence(silent, round_))
+        return VendorReport(readings=reader.arrange(readings), failure="; ".join(faults) or None)
+
+    def _report_of_none(self) -> VendorReport:
+        failure = self._failure
+        if SESSION in self._busy and not failure:
+            failure = f"the driver did not open within {self._deadlines.opening_seconds:g} s"
+        elif self._closing and not (failure or self._absent):
+            failure = "closed before it was read"
+        return VendorReport(absent=self._absent, failure=failure)
 
     def _stale(self, reader: GpuReader, device: str, look: Look | None) -> Sequence[GpuReading]:
         if look is None:
@@ -191,11 +218,12 @@ class GuardedReader:
         age = self._clock() - look.at
         return [replace(gpu, age_seconds=gpu.age_seconds + age) for gpu in look.readings]
 
-    def _silence(self, uids: Sequence[str]) -> str | None:
-        seconds = self._deadlines.reading_seconds
-        if not uids or not seconds or self._closing:
-            return None
-        return f"no answer from {', '.join(uids)} within {seconds:g} s"
+    def _silence(self, uids: Sequence[str], round_: Round) -> list[str]:
+        deadlines = self._deadlines
+        seconds = deadlines.opening_seconds if round_.first else deadlines.reading_seconds
+        if not uids or not deadlines.reading_seconds or self._closing:
+            return []
+        return [f"no answer from {', '.join(uids)} within {seconds:g} s"]
 
     # The workers' side.
 
@@ -204,6 +232,8 @@ class GuardedReader:
 
     def _carry_out(self, round_: Round) -> None:
         with self._lock:
+            if round_.done.is_set():
+                return
             round_.running += 1
         try:
             session = self._session or self._open()
@@ -224,9 +254,8 @@ class GuardedReader:
             absent = str(error)
         except ReadError as error:
             failure = str(error)
-        except Exception as error:  # the top of a thread: a fault of ours must not end it
-            log.exception("opening %s", self._name)
-            failure = f"unexpected {type(error).__name__}: {error}"
+        except Exception as error:  # noqa: BLE001 (the top of a thread must not end)
+            failure = self._unexpected(error)
         return self._opened(session, absent, failure)
 
     def _opened(
@@ -269,35 +298,41 @@ class GuardedReader:
         return deque(sorted(ages, key=ages.__getitem__))
 
     def _read(self, session: Session, device: str, round_: Round) -> None:
-        readings = failure = None
+        look: Look | str | None = None
         try:
-            readings = tuple(session.reader.read(device))
+            look = Look(0.0, tuple(session.reader.read(device)))
         except ReadError as error:
-            failure = str(error)
-        except Exception as error:  # the top of a thread: a fault of ours must not end it
-            log.exception("reading %s of %s", device, self._name)
-            failure = f"unexpected {type(error).__name__}: {error}"
+            look = str(error)
+        except Exception as error:  # noqa: BLE001 (a fault of ours costs this device alone)
+            fault = self._unexpected(error)
+            look = Look(0.0, (session.reader.describe(device, Cause.DRIVER_ERROR),), fault)
         finally:
             with self._lock:
                 round_.moved = self._clock()
                 del self._busy[device], round_.asked[device]
                 session.users -= 1
                 if session is self._session:
-                    self._keep(device, readings, failure)
+                    self._keep(device, look)
                 if session.ended:
                     self._end(session)
 
-    def _keep(
-        self, device: str, readings: tuple[GpuReading, ...] | None, failure: str | None
-    ) -> None:
+    def _unexpected(self, error: Exception) -> str:
+        """Log a fault of ours, once, and return what to say of it."""
+        text = f"unexpected {type(error).__name__}: {error}"
+        if text not in self._logged:
+            self._logged.add(text)
+            log.error("%s: %s", self._name, text, exc_info=error)
+        return text
+
+    def _keep(self, device: str, look: Look | str | None) -> None:
         """Keep what a device said. A failure ends the session; a later round opens another."""
-        if readings is not None:
-            self._latest[device] = Look(self._clock(), readings)
+        if isinstance(look, Look):
+            self._latest[device] = replace(look, at=self._clock())
             self._pause = FIRST_PAUSE_SECONDS
         elif self._session is not None:
             self._failed, self._session = self._session, None
             self._failed.ended = True
-            self._failure = failure
+            self._failure = look
             self._latest.clear()
             self._pause_before_retry()
 
@@ -317,8 +352,8 @@ class GuardedReader:
     def _close_session(self, session: Session) -> None:
         try:
             session.reader.close()
-        except ReadError as error:
-            log.debug("closing %s: %s", self._name, error)
+        except Exception as error:  # noqa: BLE001 (the top of a thread must not end)
+            self._unexpected(error)
         finally:
             with self._lock:
                 del self._busy[SESSION]
@@ -344,12 +379,12 @@ class GuardedReader:
         while self._lock.acquire(timeout=patience):
             now = self._clock()
             if now >= until or all(now - since >= patience for since in self._busy.values()):
-                self._held = True
+                self._held_by = threading.get_ident()
                 return
             self._lock.release()
             time.sleep(0.001)
 
     def go_on_after_fork(self) -> None:
-        if self._held:
-            self._held = False
+        if self._held_by == threading.get_ident():  # another thread may be forking too
+            self._held_by = None
             self._lock.release()

@@ -6,6 +6,8 @@ moment, until no call is under way; and the child forgets all that it inherited.
 
 import atexit
 import os
+import time
+from collections.abc import Iterable
 from typing import Protocol
 from weakref import WeakValueDictionary
 
@@ -22,9 +24,15 @@ class Forkable(Protocol):
     def start_anew(self) -> None:
         """Forget every thread, lock and session, in the child."""
 
-    def close(self) -> None:
+    def close(self, *, wait: bool) -> None:
         """End, as the interpreter does."""
 
+    def await_closed(self, seconds: float) -> None:
+        """Wait, no longer than that, for the end."""
+
+
+CLOSING_SECONDS = 0.5
+"""How long the end of a program may be kept waiting by drivers that are let go."""
 
 _known: WeakValueDictionary[int, Forkable] = WeakValueDictionary()
 
@@ -53,10 +61,19 @@ def _in_child() -> None:
         forkable.start_anew()
 
 
+def close_together(forkables: Iterable[Forkable]) -> None:
+    """Close them all at once, and wait no longer than for one."""
+    closing = list(forkables)
+    for forkable in closing:
+        forkable.close(wait=False)
+    until = time.monotonic() + CLOSING_SECONDS
+    for forkable in closing:
+        forkable.await_closed(max(until - time.monotonic(), 0))
+
+
 @atexit.register
 def _at_exit() -> None:
-    for forkable in _living():
-        forkable.close()
+    close_together(_living())
 
 
 if hasattr(os, "register_at_fork"):

@@ -16,8 +16,8 @@ class Deadlines:
     """How long a caller waits.
 
     Attributes:
-        opening_seconds: For the driver to open, and for each device's first
-            answer. Without persistence mode NVIDIA's takes 1 to 3 s a GPU when
+        opening_seconds: For the driver to open and each device's first answer,
+            all together. Without persistence mode NVIDIA's takes 1 to 3 s a GPU when
             nobody else holds it (https://docs.nvidia.com/deploy/driver-persistence/).
         reading_seconds: For each device in a later reading. Where devices
             answer one after the other it may come to twice that in all: beside
@@ -77,7 +77,8 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a device said last, and when."""
+    """What a device said last, and when; *fault* is what of ours went wrong over it."""
 
     at: float
     readings: tuple[GpuReading, ...]
+    fault: str | None = None

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 
 Task = Callable[[], object]
+Start = Callable[[threading.Thread], None]
 
 
 class Workers:
@@ -14,10 +15,12 @@ class Workers:
 
     Args:
         lock: Held by whoever calls in here, and by no thread during a task.
+        start: Starts a thread, or raises ``RuntimeError``.
     """
 
-    def __init__(self, name: str, lock: "threading.RLock") -> None:
+    def __init__(self, name: str, lock: "threading.RLock", start: Start) -> None:
         self._name = name
+        self._start_thread = start
         self._lock = lock
         self._tasks: SimpleQueue[Task | None] = SimpleQueue()
         self._threads = 0
@@ -49,7 +52,7 @@ class Workers:
     def _start(self) -> bool:
         thread = threading.Thread(target=self._work, name=f"vramline {self._name}", daemon=True)
         try:
-            thread.start()
+            self._start_thread(thread)
         except RuntimeError:  # the interpreter is on its way out
             return False
         self._threads += 1

@@ -9,7 +9,7 @@ from tests.readers.nvidia.machines import machine
 from tests.standin import StandIn
 from vramline.errors import ReadError, ReaderUnavailableError
 from vramline.readers.nvidia import gauges, open_reader
-from vramline.readers.nvidia.errors import ENDS_SESSION, FOR_GOOD, cause_of
+from vramline.readers.nvidia.errors import ENDS_SESSION, FOR_GOOD, UNINITIALIZED, cause_of
 from vramline.readers.nvidia.gauges import Row
 from vramline.readings import GpuReading
 from vramline.sampler.guard import GuardedReader
@@ -73,9 +73,10 @@ def assert_true_to(baseline: GpuReading, gpu: GpuReading) -> None:
             assert field.name in gpu.unknown or field.name == "cuda_index"
         elif field.name not in LOOSE:
             assert value == getattr(baseline, field.name), field.name
-
     if gpu.memory_pool is baseline.memory_pool and gpu.memory_total_bytes is not None:
         assert gpu.memory_total_bytes == baseline.memory_total_bytes
+        assert gpu.memory_free_bytes == baseline.memory_free_bytes
+    assert gpu.processes is None or gpu.processes in ((), baseline.processes)
 
 
 LOOSE = (
@@ -88,7 +89,7 @@ LOOSE = (
     "memory_pool",  # where NVML does not support the question it is the host's
     "memory_total_bytes",
     "memory_free_bytes",
-    "processes",  # with one of the two lists refused it holds the other's
+    "processes",  # of a driver that has but one of the two lists it is that one's
 )
 
 
@@ -131,18 +132,29 @@ def test_an_error_of_one_gpu_from_the_start_leaves_the_others_right(
         else:
             assert code in ENDS_SESSION
         guard.close()
+        if code == UNINITIALIZED and nvml.initialised:
+            pynvml.nvmlShutdown()  # what answers so is taken to be shut by somebody else
         assert nvml.initialised == 0 or function == "nvmlShutdown"
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_an_error_in_the_midst_passes_without_a_restart(
+def test_an_error_in_the_midst_leaves_the_others_right_and_passes_without_a_restart(
     nvml: StandIn, baseline: Baseline, function: str
 ) -> None:
     clock = Clock()
+    first, second = list(baseline)[:2]
     for code in CODES:
         nvml.load(MACHINE)
         guard = guarded(clock)
         assert read_all(guard) == baseline
+        nvml.load(f"{MACHINE}on {function} gpu=1 error={code}\n")
+        report = guard.read()
+        during = {gpu.uid: gpu for gpu in report.readings}
+        if report.failure is None:
+            assert during[first] == baseline[first]
+            assert_true_to(baseline[second], during[second])
+        else:
+            assert code in ENDS_SESSION
         nvml.load(f"{MACHINE}on {function} error={code}\n")
         guard.read()
         clock.now += 1
@@ -152,6 +164,38 @@ def test_an_error_in_the_midst_passes_without_a_restart(
 
         assert read_all(guard) == baseline, (function, code)
         guard.close()
+
+
+HASTY = Deadlines(opening_seconds=0.4, reading_seconds=0.1)
+OF_A_GPU = [name for name in FUNCTIONS if name.startswith("nvmlDevice") and "Count" not in name]
+
+
+@pytest.mark.parametrize("function", OF_A_GPU)
+def test_a_hang_of_one_gpu_leaves_the_others_right_and_passes_without_a_restart(
+    nvml: StandIn, baseline: Baseline, function: str
+) -> None:
+    at = machine()
+    guard = GuardedReader(lambda: open_reader(at), name="matrix", deadlines=HASTY)
+    nvml.load(f"{MACHINE}on {function} gpu=1 hang\n")
+    first, _, *rest = list(baseline)
+
+    early = {gpu.uid: gpu for gpu in guard.read().readings}
+    nvml.load(MACHINE)
+    while {gpu.uid: gpu for gpu in guard.read().readings} != baseline:
+        pass
+    nvml.load(f"{MACHINE}on {function} gpu=1 hang\n")
+    late = {gpu.uid: gpu for gpu in guard.read().readings}
+    nvml.load(MACHINE)
+    while {gpu.uid: gpu for gpu in guard.read().readings} != baseline:
+        pass
+    guard.close()
+    nvml.await_closed()
+
+    for readings in (early, late):
+        assert readings[first].memory_used_bytes == baseline[first].memory_used_bytes
+        assert {uid: readings[uid].memory_used_bytes for uid in rest} == {
+            uid: baseline[uid].memory_used_bytes for uid in rest
+        }
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

@@ -1,11 +1,12 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import pynvml
 import pytest
 
-from tests.readers.nvidia.machines import AVAILABLE, TOTAL, machine, on_bus
+from tests.readers.nvidia.machines import AVAILABLE, HOST, TOTAL, machine, on_bus
 from tests.standin import SOURCES, StandIn, build, run_python, write_script
 from vramline.errors import ReadError, ReaderUnavailableError
 from vramline.machine import Machine, RecordedMachine
@@ -415,6 +416,123 @@ def test_a_busy_gpu_that_could_sleep_is_kept(nvml: StandIn, opened: OpenReader) 
     read_all(opened(machine(on_bus(ADDRESS.format(1)) | D3)))
 
     assert nvml.initialised == 1
+
+
+TWO_IDLE = "gpus 2\ngpu * utilization 0\n"
+
+
+def test_of_two_gpus_that_could_sleep_each_is_looked_at_after_a_rest(
+    nvml: StandIn, opened: OpenReader, clock: Clock
+) -> None:
+    nvml.load(TWO_IDLE)
+    power = "Runtime D3 status: Enabled (fine-grained)\n"
+    files: dict[str, object] = {}
+    for number in (1, 2):
+        address = ADDRESS.format(number)
+        files |= on_bus(address) | {f"/proc/driver/nvidia/gpus/{address}/power": power}
+    reader = opened(machine(files))
+    read_all(reader)
+    assert nvml.initialised == 0
+    nvml.load(f"{TWO_IDLE}gpu 1 memory_used 42949672960\ngpu 1 utilization 99\n")
+    clock.now += 11
+
+    second = read_all(reader)[1]
+
+    assert (second.memory_used_bytes, second.age_seconds) == (40 * GIB, 0.0)
+    assert nvml.initialised == 1
+
+
+def test_a_gpu_is_found_again_by_its_place_and_not_by_its_number(
+    nvml: StandIn, opened: OpenReader, clock: Clock
+) -> None:
+    three = "gpus 3\ngpu 0 memory_used 0\ngpu 1 memory_used 1073741824\n"
+    nvml.load(three)
+    reader = opened()
+    before = read_all(reader)
+    nvml.load(f"{three}on nvmlDevice* gpu=0 error=15\n")
+    for _ in range(3):
+        during = read_all(reader)
+        clock.now += 2
+
+    assert [gpu.uid for gpu in during] == [gpu.uid for gpu in before]
+    assert [gpu.state for gpu in during] == [GpuState.LOST, GpuState.ACTIVE, GpuState.ACTIVE]
+    assert during[1].memory_used_bytes == GIB
+
+
+def test_more_gpus_than_before_are_a_reason_to_begin_anew(
+    nvml: StandIn, opened: OpenReader, clock: Clock
+) -> None:
+    nvml.load("gpu 0 utilization 0\n")
+    reader = opened(machine(on_bus(ADDRESS.format(1)) | D3))
+    read_all(reader)
+    nvml.load("gpus 2\n")
+    clock.now += 11
+
+    with pytest.raises(ReadError, match="more GPUs than before"):
+        read_all(reader)
+
+    assert nvml.initialised == 0
+
+
+def test_a_session_that_somebody_else_has_shut_is_not_shut_again(
+    nvml: StandIn, opened: OpenReader
+) -> None:
+    reader = opened()
+    read_all(reader)
+    pynvml.nvmlShutdown()
+
+    with pytest.raises(ReadError, match="another part of this program"):
+        reader.read("0")
+    pynvml.nvmlInit()
+    reader.close()
+
+    assert nvml.initialised == 1
+
+
+def test_handles_of_a_session_that_was_exchanged_are_found_anew(
+    nvml: StandIn, opened: OpenReader
+) -> None:
+    reader = opened()
+    before = read_all(reader)
+    pynvml.nvmlShutdown()
+    pynvml.nvmlInit()
+
+    assert read_all(reader) == before
+
+
+def test_processes_of_which_one_list_is_refused_are_not_known(
+    nvml: StandIn, opened: OpenReader
+) -> None:
+    nvml.load("on nvmlDeviceGetComputeRunningProcesses* error=4\n")
+
+    assert read_all(opened()) == [without(healthy(), Cause.NO_PERMISSION, "processes")]
+
+
+def test_a_name_that_is_no_text_costs_the_name_alone(nvml: StandIn, opened: OpenReader) -> None:
+    class Garbling(ModuleType):
+        def __getattr__(self, name: str) -> object:
+            return getattr(pynvml, name)
+
+        def nvmlDeviceGetName(self, _handle: object) -> str:  # noqa: N802
+            return b"\xff\xfe".decode()
+
+    binding = Garbling("pynvml")
+    reader = open_reader(RecordedMachine(HOST, libraries={"pynvml": binding}))
+    (gpu, _) = read_all(reader)
+    reader.close()
+
+    assert (gpu.name, gpu.unknown["name"]) == (None, Cause.GARBLED)
+    assert gpu.memory_used_bytes == 2 * GIB
+
+
+def test_a_gpu_with_mig_on_and_no_instance_is_not_visible(
+    nvml: StandIn, opened: OpenReader
+) -> None:
+    nvml.load("gpu 0 mig_mode 1\ngpu 0 max_migs 7\n")
+
+    (gpu,) = read_all(opened())
+
+    assert (gpu.visible, gpu.cuda_index) == (False, None)
 
 
 def test_instances_follow_their_gpu(nvml: StandIn, opened: OpenReader) -> None:

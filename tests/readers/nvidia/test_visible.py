@@ -1,6 +1,6 @@
 import pytest
 
-from vramline.readers.nvidia.visible import Visibility
+from vramline.readers.nvidia.visible import Mig, Visibility
 from vramline.readings import GpuReading
 
 SAME = [GpuReading(uid=f"GPU-{letter}{letter}", vendor="nvidia", name="H100") for letter in "abc"]
@@ -14,11 +14,15 @@ CUT = [
     GpuReading(uid="MIG-12", vendor="nvidia", name="A100 MIG 1g", parent_uid="GPU-aa"),
     GpuReading(uid="GPU-bb", vendor="nvidia", name="A100"),
 ]
-ALIASES = {"MIG-GPU-aa/1/0": "MIG-11", "MIG-GPU-aa/2/0": "MIG-12"}
+MIG = Mig(
+    cut=frozenset({"GPU-aa"}),
+    aliases={"MIG-GPU-aa/1/0": "MIG-11", "MIG-GPU-aa/2/0": "MIG-12"},
+)
+NO_MIG = Mig()
 
 
 def shown(gpus: list[GpuReading], **environ: str) -> dict[str, int | None]:
-    settled = Visibility(environ).arrange(gpus, ALIASES)
+    settled = Visibility(environ).arrange(gpus, MIG if gpus is CUT else NO_MIG)
     return {gpu.uid: gpu.cuda_index for gpu in settled if gpu.visible}
 
 
@@ -48,6 +52,9 @@ def shown(gpus: list[GpuReading], **environ: str) -> dict[str, int | None]:
         ("1,GPU-aa", {"GPU-bb": 0}),
         ("GPU-aa,GPU-aa", {}),
         ("99999999999999999999", {}),
+        ("9" * 5000, {}),
+        ("\u0661", {}),
+        (" GPU-bb", {"GPU-bb": 0}),
     ],
 )
 def test_cuda_visible_devices_chooses_as_cuda_does(
@@ -61,7 +68,7 @@ def test_without_the_variable_all_are_visible() -> None:
 
 
 def test_nothing_is_hidden_from_the_list() -> None:
-    assert len(Visibility({"CUDA_VISIBLE_DEVICES": ""}).arrange(SAME, {})) == 3
+    assert len(Visibility({"CUDA_VISIBLE_DEVICES": ""}).arrange(SAME, NO_MIG)) == 3
 
 
 def test_among_different_models_cudas_order_is_not_known() -> None:
@@ -96,15 +103,32 @@ def test_instances_are_chosen_by_their_names(value: str, expected: dict[str, int
     assert shown(CUT, CUDA_VISIBLE_DEVICES=value) == expected
 
 
+def test_a_gpu_with_mig_on_and_no_instance_cannot_be_used() -> None:
+    visibility = Visibility({})
+    mig = Mig(cut=frozenset({"GPU-aa"}))
+
+    assert [gpu.visible for gpu in visibility.arrange(SAME, mig)] == [False, True, True]
+    assert [
+        gpu.visible for gpu in Visibility({"CUDA_VISIBLE_DEVICES": "0,1"}).arrange(SAME, mig)
+    ] == [False, True, False]
+
+
+def test_a_gpu_without_a_name_may_be_of_any_model() -> None:
+    unnamed = GpuReading(uid="GPU-dd", vendor="nvidia")
+
+    assert set(shown([SAME[0], unnamed]).values()) == {None}
+    assert shown([unnamed]) == {"GPU-dd": 0}
+
+
 def test_a_gpu_that_is_cut_cannot_be_used_as_a_whole() -> None:
     assert shown(CUT) == {"MIG-11": None, "MIG-12": None, "GPU-bb": None}
 
 
 def test_what_is_settled_already_is_handed_on_as_it_is() -> None:
     visibility = Visibility({})
-    settled = visibility.arrange(SAME, {})
+    settled = visibility.arrange(SAME, NO_MIG)
 
-    again = visibility.arrange(settled, {})
+    again = visibility.arrange(settled, NO_MIG)
 
     assert all(a is b for a, b in zip(again, settled, strict=True))
 
@@ -112,10 +136,10 @@ def test_what_is_settled_already_is_handed_on_as_it_is() -> None:
 def test_a_change_of_the_environment_is_seen() -> None:
     environ = {"CUDA_VISIBLE_DEVICES": "0"}
     visibility = Visibility(environ)
-    first = visibility.arrange(SAME, {})
+    first = visibility.arrange(SAME, NO_MIG)
     environ["CUDA_VISIBLE_DEVICES"] = "1,2"
 
-    second = visibility.arrange(first, {})
+    second = visibility.arrange(first, NO_MIG)
 
     assert [gpu.cuda_index for gpu in first] == [0, None, None]
     assert [gpu.cuda_index for gpu in second] == [None, 0, 1]

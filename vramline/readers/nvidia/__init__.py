@@ -51,7 +51,7 @@ def _binding(machine: Machine) -> ModuleType:
         ) from error
     if not hasattr(nvml, "nvmlInit"):
         raise ReadError(
-            f"the module pynvml at {nvml.__file__} is not NVIDIA's: "
+            f"the module pynvml at {getattr(nvml, '__file__', None)} is not NVIDIA's: "
             "pip uninstall pynvml, then pip install --force-reinstall nvidia-ml-py"
         )
     return nvml

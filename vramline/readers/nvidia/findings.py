@@ -36,6 +36,7 @@ MOMENTARY = (
 """The fields that hold at one moment only: of a device that cannot be asked none is known."""
 
 LASTING = (
+    "index",
     "name",
     "pci_address",
     "driver_version",

@@ -17,6 +17,8 @@ from vramline.readers.nvidia.errors import (
     ENDS_SESSION,
     FOR_GOOD,
     FUNCTION_NOT_FOUND,
+    INVALID_ARGUMENT,
+    UNINITIALIZED,
     cause_of,
     why_closed,
 )
@@ -28,6 +30,24 @@ Values = tuple[Any, ...]
 
 class GpuLostError(Exception):
     """The device fell off the bus in the middle of a reading."""
+
+
+class StaleHandleError(Exception):
+    """The handle that has answered before is of a session that somebody else has ended."""
+
+
+class SessionGoneError(ReadError):
+    """Somebody else has shut NVML down. Nothing is left of our session to be shut."""
+
+
+def check_gone(code: int) -> None:
+    """Raise for an NVML error code that says that the GPU, or the whole driver, is gone."""
+    if code == UNINITIALIZED:
+        raise SessionGoneError(why_closed(code))
+    if code in ENDS_SESSION:
+        raise ReadError(why_closed(code))
+    if cause_of(code) is Cause.LOST:
+        raise GpuLostError
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +115,8 @@ class Gauge:
             except self._errors as error:
                 cause = self._refused(way, getattr(error, "value", FUNCTION_NOT_FOUND))
                 continue
+            except ValueError:  # text that is none, which pynvml or we could not take apart
+                return Cause.GARBLED
             self._answered = True
             limits = self.row.limits
             if limits and not limits[0] <= min(answer) <= max(answer) <= limits[1]:
@@ -105,11 +127,10 @@ class Gauge:
         return cause
 
     def _refused(self, way: tuple[Callable[[], Any], Callable[[Any], Values]], code: int) -> Cause:
-        if code in ENDS_SESSION:
-            raise ReadError(why_closed(code))
+        check_gone(code)
+        if code == INVALID_ARGUMENT and self._answered:
+            raise StaleHandleError
         cause = cause_of(code)
-        if cause is Cause.LOST:
-            raise GpuLostError
         # What has answered before has it: then this is a passing fault.
         if cause in FOR_GOOD and not self._answered:
             self._ways = tuple(other for other in self._ways if other is not way)

@@ -5,17 +5,20 @@ Multi-Instance GPU: https://docs.nvidia.com/datacenter/tesla/mig-user-guide/
 
 from collections.abc import Iterator
 
-from vramline.errors import ReadError
 from vramline.readers.nvidia import gauges
-from vramline.readers.nvidia.errors import ENDS_SESSION, cause_of, why_closed
 from vramline.readers.nvidia.findings import Figures, Panel, Site, reading
-from vramline.readers.nvidia.gauges import Gauge, GpuLostError
+from vramline.readers.nvidia.gauges import Gauge, check_gone
 from vramline.readers.nvidia.memory import Holders, Memory
 from vramline.readings import Cause, GpuReading
 
 
 class Gpu:
-    """One GPU. Keeps what each of its gauges has learnt for as long as the session is open."""
+    """One GPU. Keeps what each of its gauges has learnt for as long as the session is open.
+
+    Attributes:
+        is_cut: MIG is on, so that nothing can be loaded into the GPU as a whole,
+            whether it has been cut into instances yet or not.
+    """
 
     def __init__(self, site: Site, handle: object) -> None:
         self._site = site
@@ -32,6 +35,7 @@ class Gpu:
         self._mig_mode = Gauge(gauges.MIG_MODE, site.nvml, handle)
         self._most_instances = Gauge(gauges.MOST_INSTANCES, site.nvml, handle)
         self._instances: dict[str, Instance] = {}
+        self.is_cut = False
 
     def read(self, *, uid: str, index: int | None) -> list[GpuReading]:
         """Return the GPU's reading, and then its instances'.
@@ -43,9 +47,8 @@ class Gpu:
         _put_bandwidth(figures)
         figures |= self._memory.figures() | self._holders.figures()
         gpu = reading(self._site, figures, uid=uid, index=index)
-        if self._mig_mode.ask() != (1,):
-            return [gpu]
-        return [gpu, *self._read_instances(gpu)]
+        self.is_cut = self._mig_mode.ask() == (1,)
+        return [gpu, *self._read_instances(gpu)] if self.is_cut else [gpu]
 
     def aliases(self) -> dict[str, str]:
         """Return the uid of each instance by its older name, such as ``MIG-GPU-.../1/0``."""
@@ -95,14 +98,6 @@ class Instance:
             figures[field] = getattr(gpu, field) or gpu.unknown[field]
         figures |= self._identity.figures() | self._memory.figures() | self._holders.figures()
         return reading(self._site, figures, uid=self.alias, index=place, parent_uid=gpu.uid)
-
-
-def check_gone(code: int) -> None:
-    """Raise for an NVML error code that says that the GPU, or the whole driver, is gone."""
-    if code in ENDS_SESSION:
-        raise ReadError(why_closed(code))
-    if cause_of(code) is Cause.LOST:
-        raise GpuLostError
 
 
 def _put_bandwidth(figures: Figures) -> None:

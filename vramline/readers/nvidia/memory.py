@@ -3,6 +3,7 @@
 from vramline.readers.host import read_memory
 from vramline.readers.host.cgroups import Cgroups
 from vramline.readers.nvidia import gauges
+from vramline.readers.nvidia.errors import FOR_GOOD
 from vramline.readers.nvidia.findings import Figures, Site
 from vramline.readers.nvidia.gauges import Gauge, Values
 from vramline.readings import Cause, GpuProcess, MemoryPool, ProcessKind
@@ -80,8 +81,11 @@ class Holders:
     def figures(self) -> Figures:
         """Return the processes; one that both computes and draws is told once."""
         compute, graphics = self._compute.ask(), self._graphics.ask()
-        if isinstance(compute, Cause) and isinstance(graphics, Cause):
-            return {"processes": compute}
+        refused = [answer for answer in (compute, graphics) if isinstance(answer, Cause)]
+        passing = [cause for cause in refused if cause not in FOR_GOOD]
+        # A list that the driver does not have is empty; one that it refuses is not known.
+        if passing or len(refused) == 2:
+            return {"processes": (passing or refused)[0]}
         computing, drawing = _by_pid(compute), _by_pid(graphics)
         pids = dict.fromkeys((*computing, *drawing))
         return {"processes": tuple(self._process(pid, computing, drawing) for pid in pids)}

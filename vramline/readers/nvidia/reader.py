@@ -12,9 +12,14 @@ from vramline.errors import ReadError
 from vramline.machine import Machine
 from vramline.readers.nvidia.errors import INVALID_ARGUMENT, NOT_FOUND, cause_of, why_closed
 from vramline.readers.nvidia.findings import Site, unread
-from vramline.readers.nvidia.gauges import GpuLostError
-from vramline.readers.nvidia.gpu import Gpu, check_gone
-from vramline.readers.nvidia.visible import Visibility
+from vramline.readers.nvidia.gauges import (
+    GpuLostError,
+    SessionGoneError,
+    StaleHandleError,
+    check_gone,
+)
+from vramline.readers.nvidia.gpu import Gpu
+from vramline.readers.nvidia.visible import Mig, Visibility
 from vramline.readers.pci import is_asleep
 from vramline.readers.processes import Processes
 from vramline.readings import Cause, GpuReading, GpuState
@@ -94,11 +99,10 @@ class NvidiaReader:
         return unread(slot.known, GpuState.LOST if slot.lost else GpuState.ACTIVE, cause)
 
     def arrange(self, readings: Sequence[GpuReading]) -> tuple[GpuReading, ...]:
-        aliases: dict[str, str] = {}
-        for slot in self._slots.values():
-            if slot.gpu is not None:
-                aliases |= slot.gpu.aliases()
-        return self._site.visibility.arrange(readings, aliases)
+        cut = [slot for slot in self._slots.values() if slot.gpu is not None and slot.gpu.is_cut]
+        aliases = {old: uid for slot in cut if slot.gpu for old, uid in slot.gpu.aliases().items()}
+        mig = Mig(cut=frozenset(slot.known.uid for slot in cut), aliases=aliases)
+        return self._site.visibility.arrange(readings, mig)
 
     def read(self, device: str) -> Sequence[GpuReading]:
         slot = self._slots[device]
@@ -112,6 +116,9 @@ class NvidiaReader:
         self._enter()
         try:
             return self._ask(slot)
+        except SessionGoneError:
+            self._is_open = False
+            raise
         finally:
             self._leave()
 
@@ -122,13 +129,24 @@ class NvidiaReader:
     def _enter(self) -> None:
         with self._lock:
             if not self._is_open:
-                try:
-                    self._nvml.nvmlInit()
-                except self._nvml.NVMLError as error:
-                    raise ReadError(why_closed(error.value)) from error
-                self._is_open = True
-                self._session += 1
+                self._open()
             self._calls += 1
+
+    def _open(self) -> None:
+        """Open NVML once more: each GPU is found and looked at anew."""
+        try:
+            self._nvml.nvmlInit()
+            self._is_open = True
+            count = self._nvml.nvmlDeviceGetCount()
+        except self._nvml.NVMLError as error:
+            self._shut()
+            raise ReadError(why_closed(error.value)) from error
+        if count > len(self._slots):
+            self._shut()
+            raise ReadError("there are more GPUs than before: all are looked for again")
+        self._session += 1
+        for slot in self._slots.values():
+            slot.idle = False
 
     def _leave(self) -> None:
         with self._lock:
@@ -163,14 +181,21 @@ class NvidiaReader:
         return due
 
     def _ask(self, slot: Slot) -> Sequence[GpuReading]:
-        try:
-            gpu = self._attached(slot)
-            if isinstance(gpu, Cause):
-                return [unread(slot.known, GpuState.ACTIVE, gpu)]
-            readings = gpu.read(uid=slot.known.uid, index=slot.known.index)
-        except GpuLostError:
-            slot.lost, slot.gpu, slot.idle = True, None, False
-            return [unread(slot.known, GpuState.LOST, Cause.LOST)]
+        for _ in range(2):
+            try:
+                return self._ask_attached(slot)
+            except StaleHandleError:
+                slot.gpu = None
+            except GpuLostError:
+                slot.lost, slot.gpu, slot.idle = True, None, False
+                return [unread(slot.known, GpuState.LOST, Cause.LOST)]
+        return [unread(slot.known, GpuState.ACTIVE, Cause.DRIVER_ERROR)]
+
+    def _ask_attached(self, slot: Slot) -> Sequence[GpuReading]:
+        gpu = self._attached(slot)
+        if isinstance(gpu, Cause):
+            return [unread(slot.known, GpuState.ACTIVE, gpu)]
+        readings = gpu.read(uid=slot.known.uid, index=slot.known.index)
         self._learn(slot, readings)
         return readings
 
@@ -178,8 +203,6 @@ class NvidiaReader:
         if slot.gpu is None or slot.session != self._session:
             try:
                 handle = self._handle(slot)
-                if slot.known.index is None:
-                    slot.known = replace(slot.known, index=self._nvml.nvmlDeviceGetIndex(handle))
             except self._nvml.NVMLError as error:
                 if error.value in (INVALID_ARGUMENT, NOT_FOUND):
                     raise GpuLostError from error  # it was there when the reader was opened
@@ -191,9 +214,16 @@ class NvidiaReader:
         return slot.gpu
 
     def _handle(self, slot: Slot) -> object:
-        if slot.index is not None:
+        """Find the GPU: by the number that NVML gave it at first, and then where it sits.
+
+        The numbers shift when NVML is opened without one of the GPUs.
+        """
+        address = slot.known.pci_address
+        if address is None or (slot.index is not None and slot.session < 0):
             return self._nvml.nvmlDeviceGetHandleByIndex(slot.index)
-        return self._nvml.nvmlDeviceGetHandleByPciBusId(slot.known.pci_address)
+        handle = self._nvml.nvmlDeviceGetHandleByPciBusId(address)
+        slot.known = replace(slot.known, index=self._nvml.nvmlDeviceGetIndex(handle))
+        return handle
 
     def _learn(self, slot: Slot, readings: Sequence[GpuReading]) -> None:
         gpu = readings[0]

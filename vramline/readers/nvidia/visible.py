@@ -7,12 +7,26 @@ https://github.com/pytorch/pytorch/blob/main/torch/cuda/__init__.py
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from vramline.readings import GpuReading
+from vramline.readings import FrozenDict, GpuReading
 
 VARIABLE = "CUDA_VISIBLE_DEVICES"
 ORDER = "CUDA_DEVICE_ORDER"
+PREFIXES = ("GPU-", "MIG-")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mig:
+    """What is known of the GPUs that are cut into instances, beside their readings.
+
+    Attributes:
+        cut: The uids of GPUs with MIG on, which cannot be used as a whole.
+        aliases: The uid of each instance, by its older name.
+    """
+
+    cut: frozenset[str] = frozenset()
+    aliases: Mapping[str, str] = FrozenDict()
 
 
 class Visibility:
@@ -23,17 +37,12 @@ class Visibility:
         self._asked: object = None
         self._places: Mapping[str, int | None] = {}
 
-    def arrange(
-        self, gpus: Sequence[GpuReading], aliases: Mapping[str, str]
-    ) -> tuple[GpuReading, ...]:
-        """Return *gpus* with both fields set.
-
-        *aliases* gives the uid of a MIG instance by its older name.
-        """
+    def arrange(self, gpus: Sequence[GpuReading], mig: Mig) -> tuple[GpuReading, ...]:
+        """Return *gpus* with both fields set."""
         named = [(gpu.uid, gpu.name, gpu.parent_uid) for gpu in gpus]
-        asked = (named, self._environ.get(VARIABLE), self._environ.get(ORDER), aliases)
+        asked = (named, self._environ.get(VARIABLE), self._environ.get(ORDER), mig)
         if asked != self._asked:
-            self._places = cuda_places(gpus, self._environ, aliases)
+            self._places = cuda_places(gpus, self._environ, mig)
             self._asked = asked
         return tuple(self._settle(gpu) for gpu in gpus)
 
@@ -52,11 +61,12 @@ class Visibility:
 
 
 def cuda_places(
-    gpus: Sequence[GpuReading], environ: Mapping[str, str], aliases: Mapping[str, str]
+    gpus: Sequence[GpuReading], environ: Mapping[str, str], mig: Mig
 ) -> dict[str, int | None]:
     """Return the number that CUDA gives each device it shows, by uid; ``None`` if not known."""
-    shown = shown_uids(gpus, environ, aliases)
-    by_name = environ.get(VARIABLE, "").startswith(("GPU-", "MIG-"))
+    value = environ.get(VARIABLE)
+    shown = usable_uids(gpus, mig) if value is None else _named_uids(value, gpus, mig)
+    by_name = (value or "").strip().startswith(PREFIXES)
     if by_name or order_is_known(gpus, environ):
         return {uid: place for place, uid in enumerate(shown)}
     return dict.fromkeys(shown)
@@ -70,30 +80,29 @@ def order_is_known(gpus: Sequence[GpuReading], environ: Mapping[str, str]) -> bo
     """
     if any(gpu.parent_uid is not None for gpu in gpus):
         return False
-    names = {gpu.name for gpu in gpus if gpu.name is not None}
-    return environ.get(ORDER) == "PCI_BUS_ID" or len(names) <= 1
+    names = {gpu.name for gpu in gpus}
+    alike = len(gpus) <= 1 or (len(names) == 1 and None not in names)
+    return alike or environ.get(ORDER) == "PCI_BUS_ID"
 
 
-def shown_uids(
-    gpus: Sequence[GpuReading], environ: Mapping[str, str], aliases: Mapping[str, str]
-) -> list[str]:
-    """Return the uids of what CUDA would show, in its order as far as that is known."""
-    value = environ.get(VARIABLE)
-    parents = {gpu.parent_uid for gpu in gpus}
-    if value is None:
-        # A GPU that is cut into instances cannot be used as a whole.
-        return [gpu.uid for gpu in gpus if gpu.uid not in parents]
+def usable_uids(gpus: Sequence[GpuReading], mig: Mig) -> list[str]:
+    """Return the uids of what a program can use: instances, and GPUs that are not cut."""
+    return [gpu.uid for gpu in gpus if gpu.uid not in mig.cut]
+
+
+def _named_uids(value: str, gpus: Sequence[GpuReading], mig: Mig) -> list[str]:
+    """Return the uids that the variable names, in its order."""
     wholes = [gpu.uid for gpu in gpus if gpu.parent_uid is None]
-    names = {uid: uid for uid in (gpu.uid for gpu in gpus)} | dict(aliases)
+    names = {gpu.uid: gpu.uid for gpu in gpus} | dict(mig.aliases)
     chosen = _chosen([entry.strip() for entry in value.split(",")], wholes, names)
     # CUDA takes the first instance of a GPU that is named as a whole.
     first = {gpu.parent_uid: gpu.uid for gpu in reversed(gpus) if gpu.parent_uid is not None}
-    return [first.get(uid, uid) for uid in chosen]
+    return [first.get(uid, uid) for uid in chosen if uid in first or uid not in mig.cut]
 
 
 def _chosen(entries: list[str], wholes: list[str], names: Mapping[str, str]) -> list[str]:
     """Return the uids that the entries name, up to the first that is not valid."""
-    prefix = next((kind for kind in ("GPU-", "MIG-") if entries[0].startswith(kind)), "")
+    prefix = next((kind for kind in PREFIXES if entries[0].startswith(kind)), "")
     chosen: list[str] = []
     for entry in entries:
         uid = _named(entry, prefix, names) if prefix else _numbered(entry, wholes)
@@ -114,7 +123,8 @@ def _named(entry: str, prefix: str, names: Mapping[str, str]) -> str | None:
 
 
 def _numbered(entry: str, wholes: list[str]) -> str | None:
-    number = re.match(r"[+-]?\d+", entry)  # as C's strtol reads: what follows does not matter
+    # As C's strtol reads: what follows does not matter. No machine has 10**9 GPUs.
+    number = re.match(r"[+-]?[0-9]{1,9}", entry)
     if number is None or not 0 <= int(number[0]) < len(wholes):
         return None
     return wholes[int(number[0])]
