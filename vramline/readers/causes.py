@@ -57,7 +57,8 @@ def all_known(values: Iterable[T | Cause]) -> list[T] | Cause:
 
 def settle(kind: Callable[..., T], figures: Mapping[str, object]) -> T:
     """Build a reading: where a figure is a cause, the field is ``None`` and the cause is told."""
-    unknown = {name: figure for name, figure in figures.items() if isinstance(figure, Cause)}
+    # An enumeration's isinstance goes through its metaclass, and this is asked of every figure.
+    unknown = {name: figure for name, figure in figures.items() if type(figure) is Cause}
     if not unknown:
         return kind(**figures)
     return kind(**{**figures, **dict.fromkeys(unknown)}, unknown=FrozenDict(unknown))

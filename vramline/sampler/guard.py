@@ -298,21 +298,27 @@ class GuardedReader:
         return deque(sorted(ages, key=ages.__getitem__))
 
     def _read(self, session: Session, device: str, round_: Round) -> None:
-        look: Look | str | None = None
+        readings: Sequence[GpuReading] | None = None
+        failure: str | None = None
         try:
-            look = Look(0.0, tuple(session.reader.read(device)))
+            readings = session.reader.read(device)
         except ReadError as error:
-            look = str(error)
+            failure = str(error)
         except Exception as error:  # noqa: BLE001 (a fault of ours costs this device alone)
-            fault = self._unexpected(error)
-            look = Look(0.0, (session.reader.describe(device, Cause.DRIVER_ERROR),), fault)
+            failure = self._unexpected(error)
+            readings = (session.reader.describe(device, Cause.DRIVER_ERROR),)
         finally:
             with self._lock:
-                round_.moved = self._clock()
+                round_.moved = now = self._clock()
                 del self._busy[device], round_.asked[device]
                 session.users -= 1
-                if session is self._session:
-                    self._keep(device, look)
+                if session is not self._session:
+                    pass  # it failed while this call was out
+                elif readings is None:
+                    self._give_session_up(failure)
+                else:
+                    self._latest[device] = Look(now, tuple(readings), failure)
+                    self._pause = FIRST_PAUSE_SECONDS
                 if session.ended:
                     self._end(session)
 
@@ -324,17 +330,14 @@ class GuardedReader:
             log.error("%s: %s", self._name, text, exc_info=error)
         return text
 
-    def _keep(self, device: str, look: Look | str | None) -> None:
-        """Keep what a device said. A failure ends the session; a later round opens another."""
-        if isinstance(look, Look):
-            self._latest[device] = replace(look, at=self._clock())
-            self._pause = FIRST_PAUSE_SECONDS
-        elif self._session is not None:
-            self._failed, self._session = self._session, None
+    def _give_session_up(self, failure: str | None) -> None:
+        """End the session; a later round opens another."""
+        self._failed, self._session = self._session, None
+        if self._failed is not None:
             self._failed.ended = True
-            self._failure = look
-            self._latest.clear()
-            self._pause_before_retry()
+        self._failure = failure
+        self._latest.clear()
+        self._pause_before_retry()
 
     def _end(self, session: Session) -> None:
         """Have a worker close the session.

@@ -58,19 +58,19 @@ class Panel:
 
     def figures(self) -> Figures:
         """Return what the gauges tell now, by field."""
-        figures: Figures = {}
+        figures = self._settled.copy()
         for gauge in self._gauges:
             answer = gauge.ask()
-            if isinstance(answer, Cause):
-                figures.update(dict.fromkeys(gauge.row.fields, answer))
+            if type(answer) is Cause:
+                figures.update(dict.fromkeys(gauge.fields, answer))
             else:
-                figures.update(zip(gauge.row.fields, answer, strict=True))
+                figures.update(zip(gauge.fields, answer, strict=True))
             if gauge.settled is not None:
                 self._settle(gauge, figures)
-        return self._settled | figures
+        return figures
 
     def _settle(self, gauge: Gauge, figures: Figures) -> None:
-        self._settled.update((field, figures[field]) for field in gauge.row.fields)
+        self._settled.update((field, figures[field]) for field in gauge.fields)
         self._gauges = tuple(other for other in self._gauges if other is not gauge)
 
 
@@ -86,10 +86,10 @@ class Site:
 
 def reading(site: Site, figures: Figures, *, uid: str, **place: int | str | None) -> GpuReading:
     """Return the figures as a reading; *uid* stands in where the device did not tell its own."""
-    if isinstance(figures["uid"], Cause):
+    if type(figures["uid"]) is Cause:
         figures["uid"] = uid
     visible, cuda_index = site.visibility.of(figures["uid"])
-    figures |= {"vendor": VENDOR, "visible": visible, "cuda_index": cuda_index, **place}
+    figures.update(vendor=VENDOR, visible=visible, cuda_index=cuda_index, **place)
     return settle(GpuReading, figures)
 
 

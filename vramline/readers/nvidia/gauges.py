@@ -87,10 +87,12 @@ class Gauge:
         settled: The answer, or the cause, that will not change before the driver does.
     """
 
-    __slots__ = ("_answered", "_errors", "_ways", "row", "settled")
+    __slots__ = ("_answered", "_errors", "_limits", "_static", "_ways", "fields", "settled")
 
     def __init__(self, row: Row, nvml: ModuleType, *handle: object) -> None:
-        self.row = row
+        self.fields = row.fields
+        self._limits = row.limits
+        self._static = row.static
         # Where both versions of a function are missing, newer pynvml raises the second,
         # which has no code.
         mismatch = getattr(nvml, "NVMLLibraryMismatchError", nvml.NVMLError)
@@ -108,32 +110,33 @@ class Gauge:
         if self.settled is not None:
             return self.settled
         cause = Cause.NOT_SUPPORTED
-        for way in self._ways:
-            call, values = way
+        for call, values in self._ways:
             try:
                 answer = values(call())
             except self._errors as error:
-                cause = self._refused(way, getattr(error, "value", FUNCTION_NOT_FOUND))
+                cause = self._refused(call, getattr(error, "value", FUNCTION_NOT_FOUND))
                 continue
             except ValueError:  # text that is none, which pynvml or we could not take apart
                 return Cause.GARBLED
             self._answered = True
-            limits = self.row.limits
-            if limits and not limits[0] <= min(answer) <= max(answer) <= limits[1]:
-                return Cause.GARBLED
-            if self.row.static:
+            if self._limits is not None:
+                lowest, highest = self._limits
+                for value in answer:
+                    if not lowest <= value <= highest:
+                        return Cause.GARBLED
+            if self._static:
                 self.settled = answer
             return answer
         return cause
 
-    def _refused(self, way: tuple[Callable[[], Any], Callable[[Any], Values]], code: int) -> Cause:
+    def _refused(self, call: Callable[[], Any], code: int) -> Cause:
         check_gone(code)
         if code == INVALID_ARGUMENT and self._answered:
             raise StaleHandleError
         cause = cause_of(code)
         # What has answered before has it: then this is a passing fault.
         if cause in FOR_GOOD and not self._answered:
-            self._ways = tuple(other for other in self._ways if other is not way)
+            self._ways = tuple(way for way in self._ways if way[0] is not call)
             if not self._ways:
                 self.settled = cause
         return cause

@@ -45,7 +45,8 @@ class Gpu:
         """
         figures = self._panel.figures()
         _put_bandwidth(figures)
-        figures |= self._memory.figures() | self._holders.figures()
+        figures.update(self._memory.figures())
+        figures.update(self._holders.figures())
         gpu = reading(self._site, figures, uid=uid, index=index)
         self.is_cut = self._mig_mode.ask() == (1,)
         return [gpu, *self._read_instances(gpu)] if self.is_cut else [gpu]
@@ -102,6 +103,8 @@ class Instance:
 
 def _put_bandwidth(figures: Figures) -> None:
     width, clock = figures.pop("bus_width"), figures.pop("highest_memory_clock")
-    cause = next((figure for figure in (width, clock) if isinstance(figure, Cause)), None)
-    # Two transfers a clock, which NVML gives for the bus and in MHz; eight bits a byte.
-    figures["memory_bandwidth_bytes_per_second"] = cause or width * clock * 2 * 1_000_000 // 8
+    if type(width) is Cause or type(clock) is Cause:
+        figures["memory_bandwidth_bytes_per_second"] = width if type(width) is Cause else clock
+    else:
+        # Two transfers a clock, which NVML gives for the bus and in MHz; eight bits a byte.
+        figures["memory_bandwidth_bytes_per_second"] = width * clock * 2 * 1_000_000 // 8

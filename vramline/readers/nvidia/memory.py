@@ -81,6 +81,8 @@ class Holders:
     def figures(self) -> Figures:
         """Return the processes; one that both computes and draws is told once."""
         compute, graphics = self._compute.ask(), self._graphics.ask()
+        if compute == graphics == ((),):
+            return {"processes": ()}
         refused = [answer for answer in (compute, graphics) if isinstance(answer, Cause)]
         passing = [cause for cause in refused if cause not in FOR_GOOD]
         # A list that the driver does not have is empty; one that it refuses is not known.

@@ -52,7 +52,6 @@ class Slot:
     read_at: float = 0.0
     may_suspend: bool = False
     idle: bool = False
-    lost: bool = False
 
 
 class NvidiaReader:
@@ -87,6 +86,7 @@ class NvidiaReader:
         self._is_open = is_open
         self._session = 0
         self._calls = 0
+        self._lost: set[Slot] = set()
         self._rest_until = clock()
         self._pause = FIRST_PAUSE_SECONDS
         self._renew_at = float("inf")
@@ -96,7 +96,7 @@ class NvidiaReader:
 
     def describe(self, device: str, cause: Cause) -> GpuReading:
         slot = self._slots[device]
-        return unread(slot.known, GpuState.LOST if slot.lost else GpuState.ACTIVE, cause)
+        return unread(slot.known, GpuState.LOST if slot in self._lost else GpuState.ACTIVE, cause)
 
     def arrange(self, readings: Sequence[GpuReading]) -> tuple[GpuReading, ...]:
         cut = [slot for slot in self._slots.values() if slot.gpu is not None and slot.gpu.is_cut]
@@ -162,14 +162,15 @@ class NvidiaReader:
 
     def _may_rest(self) -> bool:
         """Tell whether every GPU could sleep if the session did not keep it awake."""
-        if not all(slot.idle for slot in self._slots.values()):
-            return False
+        for slot in self._slots.values():
+            if not slot.idle:  # in all but laptops at the first: a generator would cost more
+                return False
         self._rest_until = self._clock() + REST_SECONDS
         return True
 
     def _renews(self) -> bool:
         """Tell whether it is time to open NVML anew, as a lost GPU may be back."""
-        if not any(slot.lost for slot in self._slots.values()):
+        if not self._lost:
             self._renew_at, self._pause = float("inf"), FIRST_PAUSE_SECONDS
             return False
         now = self._clock()
@@ -187,7 +188,8 @@ class NvidiaReader:
             except StaleHandleError:
                 slot.gpu = None
             except GpuLostError:
-                slot.lost, slot.gpu, slot.idle = True, None, False
+                slot.gpu, slot.idle = None, False
+                self._lost.add(slot)
                 return [unread(slot.known, GpuState.LOST, Cause.LOST)]
         return [unread(slot.known, GpuState.ACTIVE, Cause.DRIVER_ERROR)]
 
@@ -231,7 +233,7 @@ class NvidiaReader:
             slot.may_suspend = may_suspend(self._machine, gpu.pci_address)
         slot.known, slot.last, slot.read_at = gpu, tuple(readings), self._clock()
         slot.idle = slot.may_suspend and gpu.processes == () and gpu.utilization_percent == 0
-        slot.lost = False
+        self._lost.discard(slot)
 
 
 def may_suspend(machine: Machine, address: str) -> bool:
