@@ -47,12 +47,14 @@ class Processes:
 
     def _identify_by_proc(self, pid: int) -> Identity:
         try:
-            comm, ticks = _parse_stat(self._machine.read(f"/proc/{pid}/stat"))
+            # A name may hold spaces and parentheses: only the last one closes it.
+            head, _, tail = self._machine.read(f"/proc/{pid}/stat").rpartition(")")
+            ticks = int(tail.split(None, 20)[19])
         except (OSError, ValueError, IndexError):
             return UNSEEN
         known = self._known.get(pid)
         if known is None or known[0] != ticks:
-            known = (ticks, self._look_up(pid, comm, ticks))
+            known = (ticks, self._look_up(pid, head.partition("(")[2], ticks))
             self._keep(pid, known)
         return known[1]
 
@@ -122,9 +124,3 @@ def _owner(psutil: Any, process: Any) -> str | None:
         return str(process.username())
     except (psutil.Error, KeyError):  # another user's, or one whose user is gone
         return None
-
-
-def _parse_stat(text: str) -> tuple[str, int]:
-    # A name may hold spaces and parentheses: only the last one closes it.
-    head, _, tail = text.rpartition(")")
-    return head.partition("(")[2], int(tail.split()[19])
