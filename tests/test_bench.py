@@ -1,15 +1,17 @@
 """The bench, in sizes that say nothing about speed: each part runs, and measures what it says."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bench import beside, overhead, subjects, tables
-from bench.__main__ import DOCUMENT, PARTS
-from bench.child import Child, Setting
+from bench import beside, growth, hang, host, overhead, programs, startup, subjects, tables
+from bench.__main__ import DOCUMENT, PARTS, run_part
+from bench.child import Child, Setting, repeat
 from bench.drivers import script
-from bench.result import Goal, Report, Result, Table, per_round
+from bench.programs import Life, Program
+from bench.result import Goal, Report, Result, Table, beyond, per_round
 
 SAMPLE = Report(
     tables=(
@@ -18,8 +20,10 @@ SAMPLE = Report(
             results=(
                 Result(case="1 GPU", subject="one", unit="ms", values=(1.0, 3.0, 2.0)),
                 Result(case="8 GPUs", subject="one", unit="ms", values=(1234.5,)),
-                Result(case="1 GPU", subject="two", unit="", values=(0.0,)),
+                Result(case="1 GPU", subject="two", unit="", values=(4.0,)),
+                Result(case="1 GPU", subject="slow", unit="s", values=(1.0, 20.0), limit=20.0),
             ),
+            not_installed=("three",),
         ),
     ),
     goals=(
@@ -35,7 +39,9 @@ SAMPLE_TEXT = """\
 |  | 1 GPU | 8 GPUs |
 | --- | ---: | ---: |
 | one | 2.00 ms (1.00-3.00) | 1,234 ms |
-| two | 0 | - |
+| two | 4 | - |
+| slow | > 20 s | - |
+| three | not installed |  |
 
 Goals:
 
@@ -54,6 +60,13 @@ def test_a_ratio_is_of_two_figures_of_one_round() -> None:
     under = Result(case="c", subject="under", unit="ms", values=(1.0, 3.0))
 
     assert per_round(over, under) == Result(case="c", subject="over", unit="x", values=(2.0, 3.0))
+
+
+def test_a_difference_is_of_two_figures_of_one_round() -> None:
+    over = Result(case="c", subject="over", unit="ms", values=(2.0, 9.0))
+    under = Result(case="c", subject="under", unit="ms", values=(1.0, 3.0))
+
+    assert beyond(over, under) == Result(case="c", subject="over", unit="ms", values=(1.0, 6.0))
 
 
 def test_only_what_is_between_the_markers_is_replaced(tmp_path: Path) -> None:
@@ -117,3 +130,106 @@ def test_a_subject_that_cannot_be_opened_is_an_error(standin_library: Path) -> N
 
     with Child("nobody", setting) as child, pytest.raises(RuntimeError, match="nobody ended"):
         child.ask("count")
+
+
+def test_the_bare_loop_over_the_host_reads_the_files_of_the_host_reader(
+    standin_library: Path,
+) -> None:
+    report = host.run(standin_library, host.QUICK)
+
+    files = {
+        result.subject: result.median
+        for result in report.tables[0].results
+        if result.case == "files opened"
+    }
+    assert set(files) == set(host.SUBJECTS)
+    assert files[subjects.HOST_FILES] == files[subjects.HOST_READER] > 0
+
+
+def test_growth_looks_ten_times_over_as_many_samples_as_it_is_told(standin_library: Path) -> None:
+    report = run_part("growth", standin_library, quick=True, samples=25)
+
+    rows = list(dict.fromkeys(result.subject for result in report.tables[0].results))
+    assert (rows[0], rows[1], rows[-1]) == ("at the start", "after 2 samples", "after 25 samples")
+    assert len(rows) == 11
+
+
+def test_what_is_repeated_is_asked_that_often() -> None:
+    asked: list[None] = []
+
+    repeat(lambda: asked.append(None), times=3)
+
+    assert len(asked) == 3
+
+
+def test_a_process_that_has_grown_misses_its_goals() -> None:
+    held = {
+        "at the start": {"memory": 20_000.0, "files": 4.0, "threads": 3.0},
+        "after": {"memory": 22_000.0, "files": 5.0, "threads": 3.0},
+    }
+
+    goals = growth.goals(held, growth.QUICK)
+
+    assert [(goal.value, goal.is_met) for goal in goals] == [(2000, False), (1, False), (0, True)]
+
+
+def test_the_start_of_every_program_that_is_installed_is_measured(standin_library: Path) -> None:
+    table = startup.run(standin_library, startup.QUICK).tables[0]
+
+    measured = {result.subject for result in table.results}
+    assert measured == {each.name for each in startup.PROGRAMS if each.is_installed}
+    assert set(table.not_installed) == {each.name for each in startup.PROGRAMS} - measured
+
+
+def test_a_programs_life_has_its_status_and_the_time_that_it_computed() -> None:
+    if sys.platform == "win32":
+        pytest.skip("this system does not tell what a process has used that is gone")
+    life = programs.live(Program(name="fails", arguments=("-c", "raise SystemExit(3)")), {})
+
+    assert life.status == 3
+    assert life.cpu_ms > 0
+
+
+def test_a_program_that_failed_is_not_measured() -> None:
+    worked, failed = (Life(wall_ms=1.0, cpu_ms=1.0, status=status) for status in (0, 1))
+
+    with pytest.raises(RuntimeError, match="two ended with status 1"):
+        startup.refuse_failures({"one": [worked], "two": [worked, failed]})
+
+
+def test_every_program_that_is_installed_is_ended_while_its_driver_hangs(
+    standin_library: Path,
+) -> None:
+    endings = (hang.Ending.INTERRUPT, hang.Ending.MAIN_ENDS)
+    report = hang.run(standin_library, replace(hang.QUICK, limit_seconds=0.5, endings=endings))
+
+    measured = {(result.subject, result.case) for result in report.tables[0].results}
+    both, one = hang.LIBRARIES, hang.COMMANDS
+    assert measured == {
+        *((each.name, ending) for each in both if each.is_installed for ending in endings),
+        *((each.name, endings[0]) for each in one if each.is_installed),
+    }
+
+
+def test_a_program_that_never_calls_the_driver_is_an_error(standin_library: Path) -> None:
+    silent = Program(name="silent", arguments=("-c", "pass"))
+
+    with (
+        pytest.raises(RuntimeError, match="made no call"),
+        hang.hung(silent, hang.Ending.INTERRUPT, standin_library),
+    ):
+        pass
+
+
+def test_a_process_that_outlasts_the_limit_took_the_limit(standin_library: Path) -> None:
+    code = """
+import pynvml
+pynvml.nvmlInit()
+pynvml.nvmlDeviceGetUtilizationRates(pynvml.nvmlDeviceGetHandleByIndex(0))
+"""
+    stuck = Program(name="stuck", arguments=("-c", code))
+
+    with hang.hung(stuck, hang.Ending.BY_ITSELF, standin_library) as process:
+        seconds = hang.time_to_end(process, hang.Ending.BY_ITSELF, 0.01)
+
+    assert seconds == 0.01
