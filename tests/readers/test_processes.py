@@ -88,6 +88,23 @@ def test_a_pid_that_is_used_again_is_another_process() -> None:
     assert (second.name, second.start_time) == ("python", 1700000009.0)
 
 
+def test_a_process_that_takes_another_name_is_told_by_it() -> None:
+    class Machine(RecordedMachine):
+        renamed = False
+
+        def read(self, path: str) -> str:
+            if self.renamed and path == "/proc/70/stat":
+                return stat("python3", 250)
+            return super().read(path)
+
+    machine = Machine(entries())
+    processes = Processes(machine)
+    before = processes.identify(70).name
+    machine.renamed = True
+
+    assert (before, processes.identify(70).name) == ("ollama", "python3")
+
+
 @given(st.dictionaries(st.sampled_from(sorted(entries())), st.text(max_size=80)))
 def test_whatever_the_files_say_nothing_is_raised(garbage: dict[str, str]) -> None:
     Processes(RecordedMachine(entries() | garbage)).identify(70)

@@ -377,3 +377,11 @@ def test_many_threads_and_a_device_that_comes_and_goes(
 
     assert len(reports) == 3000
     assert {len(report.readings) for report in reports} == {3}
+
+
+@pytest.mark.parametrize("seconds", [-1.0, float("inf"), float("nan")])
+def test_a_deadline_that_is_none_is_refused(seconds: float) -> None:
+    with pytest.raises(ValueError, match="zero or more seconds"):
+        Deadlines(opening_seconds=seconds)
+    with pytest.raises(ValueError, match="zero or more seconds"):
+        Deadlines(reading_seconds=seconds)

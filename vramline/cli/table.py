@@ -28,6 +28,10 @@ MANY_GPUS = 8
 MOST_PROCESSES_OF_MANY = 2
 
 
+PLAIN = str.maketrans({"█": "#", "░": "-", "°": None})
+"""For a terminal that has no such characters."""
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """How wide everything is on this page. ``bar`` is a host's; one further in has a shorter."""
@@ -54,7 +58,8 @@ def render(snapshot: Snapshot, terminal: Console) -> str:
         for line in lines(snapshot, page.width):
             line.rstrip()
             page.print(line, no_wrap=True, overflow="ignore", crop=False)
-    return capture.get()
+    text = capture.get()
+    return text if terminal.encoding.startswith("utf") else text.translate(PLAIN)
 
 
 def lines(snapshot: Snapshot, width: int) -> Iterator[Text]:
@@ -163,6 +168,8 @@ def _title(title: str, remarks: Sequence[tuple[str, str]], page: int) -> Iterato
     told = [(text, style) for text, style in remarks if text]
     if cell_len(title) + len(GAP) + len(", ".join(text for text, _ in told)) > page:
         yield line
+        if not told:
+            return
         line = Text(title[: len(title) - len(title.lstrip())])
     for place, (text, style) in enumerate(told):
         line.append(", " if place else GAP, style="not bold dim")

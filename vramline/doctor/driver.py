@@ -3,12 +3,13 @@
 import re
 
 from vramline.doctor import surroundings
-from vramline.doctor.findings import NVIDIA, Case, Finding, Findings, Status
+from vramline.doctor.findings import LOOK_FOR_XIDS, NVIDIA, Case, Finding, Findings, Status
 from vramline.readers.nvidia.errors import (
     LIB_RM_VERSION_MISMATCH,
     LIBRARY_NOT_FOUND,
     why_closed,
 )
+from vramline.sampler.guard import NOT_OPENED
 
 BUS = "PCI bus"
 VERSIONS = "driver versions"
@@ -27,7 +28,14 @@ def vendors(case: Case) -> Findings:
     """What the snapshot says of each vendor."""
     for vendor, failure in case.snapshot.failures.items():
         name = _NAMES.get(vendor, vendor)
-        yield Finding(check=f"{name} GPUs", status=Status.PROBLEM, found=failure)
+        hangs = NOT_OPENED in failure
+        yield Finding(
+            check=f"{name} GPUs",
+            status=Status.PROBLEM,
+            found=failure,
+            meaning="a call into the driver hangs" if hangs else None,
+            mend=f"{LOOK_FOR_XIDS}, then reboot" if hangs else None,
+        )
     for vendor, reason in case.snapshot.absent.items():
         yield Finding(check=f"{_NAMES.get(vendor, vendor)} GPUs", status=Status.NOTE, found=reason)
     if gpus := case.gpus():

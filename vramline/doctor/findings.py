@@ -11,6 +11,7 @@ from vramline.readings import GpuReading, Snapshot
 
 NVIDIA = "nvidia"
 NVIDIA_ON_BUS = "0x10de"
+LOOK_FOR_XIDS = "sudo dmesg | grep -iE 'xid|nvrm'"
 
 VersionOf = Callable[[str], str | None]
 """Gives the version of an installed Python distribution, ``None`` where there is none."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from vramline.doctor import surroundings
-from vramline.doctor.findings import Case, Finding, Findings, Status, title
+from vramline.doctor.findings import LOOK_FOR_XIDS, Case, Finding, Findings, Status, title
 from vramline.readers.nvidia.reader import may_suspend
 from vramline.readers.pci import DEVICES
 from vramline.readings import Cause, GpuReading, GpuState, MemoryPool
@@ -19,7 +19,6 @@ VALUES = "values"
 SLOW_SECONDS = 2.0
 """Two looks at a driver that somebody keeps open take well under a second."""
 
-LOOK_FOR_XIDS = "sudo dmesg | grep -iE 'xid|nvrm'"
 
 _MEND = {
     Cause.NO_PERMISSION: "run it as root, or ask who administers this machine",

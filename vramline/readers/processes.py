@@ -37,7 +37,7 @@ class Processes:
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
         self._boot_time: float | None = None
-        self._known: dict[int, tuple[float, Identity]] = {}
+        self._known: dict[int, tuple[object, Identity]] = {}
 
     def identify(self, pid: int) -> Identity:
         """Return who *pid* is now. Never raises."""
@@ -53,12 +53,12 @@ class Processes:
         except (OSError, ValueError, IndexError):
             return UNSEEN
         known = self._known.get(pid)
-        if known is None or known[0] != ticks:
-            known = (ticks, self._look_up(pid, head.partition("(")[2], ticks))
+        if known is None or known[0] != (ticks, head):  # the name in it may change as well
+            known = ((ticks, head), self._look_up(pid, head.partition("(")[2], ticks))
             self._keep(pid, known)
         return known[1]
 
-    def _keep(self, pid: int, known: tuple[float, Identity]) -> None:
+    def _keep(self, pid: int, known: tuple[object, Identity]) -> None:
         if len(self._known) >= MOST_KEPT:
             self._known.clear()
         self._known[pid] = known

@@ -25,6 +25,7 @@ from vramline.sampler.workers import Start, Task, Workers
 
 log = logging.getLogger(__name__)
 
+NOT_OPENED = "the driver did not open"
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
 
@@ -207,7 +208,7 @@ class GuardedReader:
     def _report_of_none(self) -> VendorReport:
         failure = self._failure
         if SESSION in self._busy and not failure:
-            failure = f"the driver did not open within {self._deadlines.opening_seconds:g} s"
+            failure = f"{NOT_OPENED} within {self._deadlines.opening_seconds:g} s"
         elif self._closing and not (failure or self._absent):
             failure = "closed before it was read"
         return VendorReport(absent=self._absent, failure=failure)

@@ -29,6 +29,11 @@ class Deadlines:
     opening_seconds: float = 10.0
     reading_seconds: float = 0.5
 
+    def __post_init__(self) -> None:
+        for seconds in (self.opening_seconds, self.reading_seconds):
+            if not 0 <= seconds <= threading.TIMEOUT_MAX / 4:
+                raise ValueError(f"a deadline must be zero or more seconds, not {seconds!r}")
+
     @property
     def patience_seconds(self) -> float:
         """How long one device may keep the others waiting."""

@@ -561,6 +561,31 @@ def test_an_instance_that_is_made_later_is_found(nvml: StandIn, opened: OpenRead
     assert (before, [gpu.index for gpu in read_all(reader)]) == (1, [0, 0, 3])
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "on nvmlDeviceGetMigMode gpu=0 error=999",
+        "on nvmlDeviceGetMaxMigDeviceCount gpu=0 error=999",
+        "on nvmlDeviceGetMigDeviceHandleByIndex gpu=0 error=999",
+    ],
+)
+def test_a_passing_fault_makes_no_whole_gpu_of_one_that_is_cut(
+    nvml: StandIn, opened: OpenReader, fault: str
+) -> None:
+    mig = (MACHINES / "mig.txt").read_text()
+    nvml.load(mig)
+    reader = opened()
+    before = read_all(reader)
+    nvml.load(f"{mig}{fault}\n")
+
+    during = read_all(reader)
+
+    assert [gpu.uid for gpu in during] == [gpu.uid for gpu in before]
+    assert [gpu.visible for gpu in during] == [False, True, True, True]
+    nvml.load(mig)
+    assert read_all(reader) == before
+
+
 def test_values_that_make_no_sense_are_not_passed_on(nvml: StandIn, opened: OpenReader) -> None:
     nvml.load(
         "gpu 0 utilization 4294967295\ngpu 0 power 4294967295\ngpu 0 memory_used 0xffffffffffff\n"

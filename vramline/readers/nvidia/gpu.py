@@ -3,13 +3,12 @@
 Multi-Instance GPU: https://docs.nvidia.com/datacenter/tesla/mig-user-guide/
 """
 
-from collections.abc import Iterator
-
 from vramline.readers.nvidia import gauges
-from vramline.readers.nvidia.findings import Figures, Panel, Site, reading
+from vramline.readers.nvidia.errors import INVALID_ARGUMENT, NOT_FOUND, cause_of
+from vramline.readers.nvidia.findings import Figures, Panel, Site, reading, unread
 from vramline.readers.nvidia.gauges import Gauge, check_gone
 from vramline.readers.nvidia.memory import Holders, Memory
-from vramline.readings import Cause, GpuReading
+from vramline.readings import Cause, GpuReading, GpuState
 
 
 class Gpu:
@@ -20,7 +19,7 @@ class Gpu:
             whether it has been cut into instances yet or not.
     """
 
-    def __init__(self, site: Site, handle: object) -> None:
+    def __init__(self, site: Site, handle: object, *, is_cut: bool = False) -> None:
         self._site = site
         self._handle = handle
         rows = (*gauges.IDENTITY, *gauges.ONLY_GPU)
@@ -34,8 +33,8 @@ class Gpu:
         self._holders = Holders(site, handle)
         self._mig_mode = Gauge(gauges.MIG_MODE, site.nvml, handle)
         self._most_instances = Gauge(gauges.MOST_INSTANCES, site.nvml, handle)
-        self._instances: dict[str, Instance] = {}
-        self.is_cut = False
+        self._instances: dict[int, Instance] = {}
+        self.is_cut = is_cut
 
     def read(self, *, uid: str, index: int | None) -> list[GpuReading]:
         """Return the GPU's reading, and then its instances'.
@@ -48,33 +47,35 @@ class Gpu:
         figures.update(self._memory.figures())
         figures.update(self._holders.figures())
         gpu = reading(self._site, figures, uid=uid, index=index)
-        self.is_cut = self._mig_mode.ask() == (1,)
+        mode = self._mig_mode.ask()
+        if not isinstance(mode, Cause):  # a fault that passes changes no mode
+            self.is_cut = mode == (1,)
         return [gpu, *self._read_instances(gpu)] if self.is_cut else [gpu]
 
     def aliases(self) -> dict[str, str]:
         """Return the uid of each instance by its older name, such as ``MIG-GPU-.../1/0``."""
-        return {instance.alias: uid for uid, instance in self._instances.items()}
+        return {each.alias: each.last.uid for each in tuple(self._instances.values()) if each.last}
 
     def _read_instances(self, gpu: GpuReading) -> list[GpuReading]:
-        instances: dict[str, Instance] = {}
-        readings = []
-        for place, handle in self._instance_handles():
-            uid = Gauge(gauges.UUID, self._site.nvml, handle).ask()
-            key = f"MIG {place}" if isinstance(uid, Cause) else uid[0]
-            instances[key] = self._instances.get(key) or Instance(self._site, handle, gpu.uid)
-            readings.append(instances[key].read(place, gpu))
-        self._instances = instances
-        return readings
-
-    def _instance_handles(self) -> Iterator[tuple[int, object]]:
         most = self._most_instances.ask()
-        for place in range(0 if isinstance(most, Cause) else most[0]):
-            try:
-                handle = self._site.nvml.nvmlDeviceGetMigDeviceHandleByIndex(self._handle, place)
-            except self._site.nvml.NVMLError as error:
-                check_gone(error.value)
-            else:
-                yield place, handle
+        places = tuple(self._instances) if isinstance(most, Cause) else range(most[0])
+        readings = (self._read_instance(place, gpu) for place in places)
+        return [reading for reading in readings if reading is not None]
+
+    def _read_instance(self, place: int, gpu: GpuReading) -> GpuReading | None:
+        known = self._instances.get(place)
+        try:
+            handle = self._site.nvml.nvmlDeviceGetMigDeviceHandleByIndex(self._handle, place)
+        except self._site.nvml.NVMLError as error:
+            check_gone(error.value)
+            if error.value in (NOT_FOUND, INVALID_ARGUMENT):  # there is none at this place
+                self._instances.pop(place, None)
+                return None
+            return known.unread(cause_of(error.value)) if known else None
+        uid = Gauge(gauges.UUID, self._site.nvml, handle).ask()
+        if known is None or not (isinstance(uid, Cause) or known.is_named(uid[0])):
+            known = self._instances[place] = Instance(self._site, handle, gpu.uid)
+        return known.read(place, gpu)
 
 
 class Instance:
@@ -88,6 +89,15 @@ class Instance:
         answers = [Gauge(row, site.nvml, handle).ask() for row in gauges.INSTANCE]
         numbers = ("?" if isinstance(answer, Cause) else str(answer[0]) for answer in answers)
         self.alias = "/".join((f"MIG-{parent_uid}", *numbers))
+        self.last: GpuReading | None = None
+
+    def is_named(self, uid: str) -> bool:
+        """Tell whether this is, or may be, the instance of that uid."""
+        return self.last is None or self.last.uid in (uid, self.alias)
+
+    def unread(self, cause: Cause) -> GpuReading | None:
+        """Return what is known of it without asking it."""
+        return unread(self.last, GpuState.ACTIVE, cause) if self.last else None
 
     def read(self, place: int, gpu: GpuReading) -> GpuReading:
         """Return its reading; *place* is NVML's number for it under *gpu*."""
@@ -98,7 +108,8 @@ class Instance:
         for field in ("pci_address", "driver_version", "cuda_version", "compute_capability"):
             figures[field] = getattr(gpu, field) or gpu.unknown[field]
         figures |= self._identity.figures() | self._memory.figures() | self._holders.figures()
-        return reading(self._site, figures, uid=self.alias, index=place, parent_uid=gpu.uid)
+        self.last = reading(self._site, figures, uid=self.alias, index=place, parent_uid=gpu.uid)
+        return self.last
 
 
 def _put_bandwidth(figures: Figures) -> None:

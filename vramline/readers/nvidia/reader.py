@@ -52,6 +52,7 @@ class Slot:
     read_at: float = 0.0
     may_suspend: bool = False
     idle: bool = False
+    is_cut: bool = False
 
 
 class NvidiaReader:
@@ -99,8 +100,9 @@ class NvidiaReader:
         return unread(slot.known, GpuState.LOST if slot in self._lost else GpuState.ACTIVE, cause)
 
     def arrange(self, readings: Sequence[GpuReading]) -> tuple[GpuReading, ...]:
-        cut = [slot for slot in self._slots.values() if slot.gpu is not None and slot.gpu.is_cut]
-        aliases = {old: uid for slot in cut if slot.gpu for old, uid in slot.gpu.aliases().items()}
+        cut = [slot for slot in self._slots.values() if slot.is_cut]
+        gpus = [gpu for slot in cut if (gpu := slot.gpu) is not None]
+        aliases = {old: uid for gpu in gpus for old, uid in gpu.aliases().items()}
         mig = Mig(cut=frozenset(slot.known.uid for slot in cut), aliases=aliases)
         return self._site.visibility.arrange(readings, mig)
 
@@ -198,6 +200,7 @@ class NvidiaReader:
         if isinstance(gpu, Cause):
             return [unread(slot.known, GpuState.ACTIVE, gpu)]
         readings = gpu.read(uid=slot.known.uid, index=slot.known.index)
+        slot.is_cut = gpu.is_cut
         self._learn(slot, readings)
         return readings
 
@@ -210,7 +213,7 @@ class NvidiaReader:
                     raise GpuLostError from error  # it was there when the reader was opened
                 check_gone(error.value)
                 return cause_of(error.value)
-            slot.gpu = Gpu(self._site, handle)
+            slot.gpu = Gpu(self._site, handle, is_cut=slot.is_cut)
             slot.session = self._session
             slot.last = ()
         return slot.gpu
