@@ -233,7 +233,7 @@ class GuardedReader:
 
     def _carry_out(self, round_: Round) -> None:
         with self._lock:
-            if round_.done.is_set():
+            if round_.complete:
                 return
             round_.running += 1
         try:
@@ -366,9 +366,12 @@ class GuardedReader:
     def _leave(self, round_: Round) -> None:
         with self._lock:
             round_.running -= 1
-            if round_.running == 0 and not round_.pending:
+            last = round_.running == 0 and not round_.pending and not round_.complete
+            if last:
+                round_.complete = True
                 self._over(round_)
-                round_.done.set()
+        if last:  # not under the lock, which whoever waits for it takes next
+            round_.done.set()
 
     # Forks and the interpreter's exit.
 

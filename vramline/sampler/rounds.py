@@ -90,6 +90,8 @@ class Round:
     """How many workers are on it."""
     opened: float = 0.0
     """When the first device was asked."""
+    complete: bool = False
+    """Every device has been taken, and no worker is on it any more."""
     moved: float = 0.0
     """When a device last answered, or another worker was sent."""
     done: Latch = field(default_factory=Latch)
