@@ -189,4 +189,8 @@ def _shares(results: Sequence[Result], paced: Sequence[Result]) -> list[Goal]:
             percent = (ours.median - driver.median) / 1e3 * 100
             text = f"of one core for 8 GPUs and the host once a second, {how}"
             goals.append(Goal(text=text, value=percent, limit=0.1, unit="%"))
+    ours = find(paced, case=ONCE_A_SECOND, subject=subjects.SNAPSHOT)
+    if ours:
+        text = "of one core for the same, the driver's own time with it"
+        goals.append(Goal(text=text, value=ours.median / 1e3 * 100, limit=1.0, unit="%"))
     return goals
