@@ -17,6 +17,7 @@ from dataclasses import replace
 from functools import partial
 
 from vramline.errors import ReadError, ReaderUnavailableError
+from vramline.pauses import GrowingPause
 from vramline.readers.base import GpuReader
 from vramline.readings import Cause, GpuReading
 from vramline.sampler import process
@@ -26,8 +27,6 @@ from vramline.sampler.workers import Start, Task, Workers
 log = logging.getLogger(__name__)
 
 NOT_OPENED = "the driver did not open"
-FIRST_PAUSE_SECONDS = 1.0
-LONGEST_PAUSE_SECONDS = 60.0
 
 
 class GuardedReader:
@@ -73,7 +72,7 @@ class GuardedReader:
         self._absent: str | None = None
         self._failure: str | None = None
         self._retry_at = self._clock()
-        self._pause = FIRST_PAUSE_SECONDS
+        self._pause = GrowingPause()
         self._first = True
 
     # The caller's side.
@@ -267,14 +266,10 @@ class GuardedReader:
             self._absent, self._failure = absent, failure
             self._session = session
             if session is None:
-                self._pause_before_retry()
+                self._retry_at = self._clock() + self._pause.next()
             elif self._closing:
                 self._end(session)
             return session
-
-    def _pause_before_retry(self) -> None:
-        self._retry_at = self._clock() + self._pause
-        self._pause = min(self._pause * 2, LONGEST_PAUSE_SECONDS)
 
     def _take(self, session: Session, round_: Round) -> str | None:
         """Take the next device of the round, or ``None`` when there is none left."""
@@ -319,7 +314,7 @@ class GuardedReader:
                     self._give_session_up(failure)
                 else:
                     self._latest[device] = Look(now, tuple(readings), failure)
-                    self._pause = FIRST_PAUSE_SECONDS
+                    self._pause.reset()
                 if session.ended:
                     self._end(session)
 
@@ -338,7 +333,7 @@ class GuardedReader:
             self._failed.ended = True
         self._failure = failure
         self._latest.clear()
-        self._pause_before_retry()
+        self._retry_at = self._clock() + self._pause.next()
 
     def _end(self, session: Session) -> None:
         """Have a worker close the session.

@@ -10,6 +10,7 @@ from typing import Any
 
 from vramline.machine import Machine
 from vramline.readers.causes import settle
+from vramline.readers.host.cgroups import Cgroups
 from vramline.readers.nvidia.gauges import Gauge
 from vramline.readers.nvidia.visible import Visibility
 from vramline.readers.processes import Processes
@@ -82,6 +83,7 @@ class Site:
     machine: Machine
     processes: Processes
     visibility: Visibility
+    cgroups: Cgroups
 
 
 def reading(site: Site, figures: Figures, *, uid: str, **place: int | str | None) -> GpuReading:

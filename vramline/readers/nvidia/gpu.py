@@ -60,7 +60,7 @@ class Gpu:
         most = self._most_instances.ask()
         places = tuple(self._instances) if isinstance(most, Cause) else range(most[0])
         readings = (self._read_instance(place, gpu) for place in places)
-        return [reading for reading in readings if reading is not None]
+        return [instance for instance in readings if instance is not None]
 
     def _read_instance(self, place: int, gpu: GpuReading) -> GpuReading | None:
         known = self._instances.get(place)

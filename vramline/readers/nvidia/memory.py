@@ -1,7 +1,7 @@
 """The memory of one device, and who holds it."""
 
 from vramline.readers.host import read_memory
-from vramline.readers.host.cgroups import Cgroups
+from vramline.readers.host.memory import HostMemory
 from vramline.readers.nvidia import gauges
 from vramline.readers.nvidia.errors import FOR_GOOD
 from vramline.readers.nvidia.findings import Figures, Site
@@ -20,8 +20,7 @@ class Memory:
 
     def __init__(self, site: Site, handle: object) -> None:
         self._gauge = Gauge(gauges.MEMORY, site.nvml, handle)
-        self._machine = site.machine
-        self._cgroups = Cgroups(site.machine)
+        self._site = site
         self._host_total: int | None = None
 
     def figures(self) -> Figures:
@@ -48,11 +47,14 @@ class Memory:
 
     def _total_of_host(self) -> int | None:
         if self._host_total is None:
-            self._host_total = read_memory(self._machine).memory_total_bytes
+            self._host_total = self._host().memory_total_bytes
         return self._host_total
 
+    def _host(self) -> HostMemory:
+        return read_memory(self._site.machine, cgroups=self._site.cgroups)
+
     def _figures_of_host(self) -> Figures:
-        host = read_memory(self._machine, cgroups=self._cgroups)
+        host = self._host()
         figures: Figures = {
             "memory_total_bytes": host.memory_total_bytes,
             "memory_used_bytes": host.memory_used_bytes,

@@ -1,6 +1,5 @@
 """The NVIDIA reader: one NVML session for its life, let go only for a GPU to sleep or return."""
 
-import logging
 import re
 import threading
 from collections.abc import Callable, Sequence
@@ -10,6 +9,8 @@ from types import ModuleType
 
 from vramline.errors import ReadError
 from vramline.machine import Machine
+from vramline.pauses import GrowingPause
+from vramline.readers.host.cgroups import Cgroups
 from vramline.readers.nvidia.errors import INVALID_ARGUMENT, NOT_FOUND, cause_of, why_closed
 from vramline.readers.nvidia.findings import Site, unread
 from vramline.readers.nvidia.gauges import (
@@ -24,13 +25,9 @@ from vramline.readers.pci import is_asleep
 from vramline.readers.processes import Processes
 from vramline.readings import Cause, GpuReading, GpuState
 
-log = logging.getLogger(__name__)
-
 REST_SECONDS = 10.0
 """How long an idle GPU that may suspend is left alone. It falls asleep within 6 s once nobody
 holds it (https://github.com/D-Brox/cosmic-ext-applet-system-monitor/issues/38)."""
-FIRST_PAUSE_SECONDS = 1.0
-LONGEST_PAUSE_SECONDS = 60.0
 
 
 @dataclass(slots=True, eq=False)
@@ -82,6 +79,7 @@ class NvidiaReader:
             machine=machine,
             processes=Processes(machine),
             visibility=Visibility(machine.environ),
+            cgroups=Cgroups(machine),
         )
         self._lock = threading.Lock()
         self._is_open = is_open
@@ -89,7 +87,7 @@ class NvidiaReader:
         self._calls = 0
         self._lost: set[Slot] = set()
         self._rest_until = clock()
-        self._pause = FIRST_PAUSE_SECONDS
+        self._pause = GrowingPause()
         self._renew_at = float("inf")
 
     def devices(self) -> Sequence[str]:
@@ -173,14 +171,14 @@ class NvidiaReader:
     def _renews(self) -> bool:
         """Tell whether it is time to open NVML anew, as a lost GPU may be back."""
         if not self._lost:
-            self._renew_at, self._pause = float("inf"), FIRST_PAUSE_SECONDS
+            self._renew_at = float("inf")
+            self._pause.reset()
             return False
         now = self._clock()
         if now < self._renew_at < float("inf"):
             return False
         due = now >= self._renew_at
-        self._renew_at = now + self._pause
-        self._pause = min(self._pause * 2, LONGEST_PAUSE_SECONDS)
+        self._renew_at = now + self._pause.next()
         return due
 
     def _ask(self, slot: Slot) -> Sequence[GpuReading]:
