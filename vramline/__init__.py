@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from vramline.errors import ReadError, ReaderUnavailableError, VramlineError
+    from vramline.errors import (
+        ReadError,
+        ReaderUnavailableError,
+        RecordingError,
+        VramlineError,
+    )
     from vramline.machine import LiveMachine, Machine, RecordedMachine
     from vramline.readings import (
         Cause,
@@ -14,6 +19,7 @@ if TYPE_CHECKING:
         GpuReading,
         GpuState,
         HostReading,
+        MemoryBound,
         MemoryPool,
         ProcessKind,
         Snapshot,
@@ -22,7 +28,7 @@ if TYPE_CHECKING:
     from vramline.sampler import take_snapshot as snapshot
 
 _HOMES = {
-    "vramline.errors": ("ReadError", "ReaderUnavailableError", "VramlineError"),
+    "vramline.errors": ("ReadError", "ReaderUnavailableError", "RecordingError", "VramlineError"),
     "vramline.machine": ("LiveMachine", "Machine", "RecordedMachine"),
     "vramline.readings": (
         "Cause",
@@ -30,6 +36,7 @@ _HOMES = {
         "GpuReading",
         "GpuState",
         "HostReading",
+        "MemoryBound",
         "MemoryPool",
         "ProcessKind",
         "Snapshot",
@@ -48,11 +55,13 @@ __all__ = [
     "HostReading",
     "LiveMachine",
     "Machine",
+    "MemoryBound",
     "MemoryPool",
     "ProcessKind",
     "ReadError",
     "ReaderUnavailableError",
     "RecordedMachine",
+    "RecordingError",
     "Sampler",
     "Snapshot",
     "VramlineError",

@@ -2,7 +2,8 @@
 
     VramlineError
     ├── ReaderUnavailableError   nothing of this vendor is here to be read
-    └── ReadError                it is here, and could not be read
+    ├── ReadError                it is here, and could not be read
+    └── RecordingError           what was to be replayed is no recording of a machine
 
 A single value that could not be read is no exception: it is ``None`` in its
 reading, with the cause under the field's name in ``unknown``.
@@ -21,4 +22,11 @@ class ReadError(VramlineError):
     """A vendor's hardware or driver is here, but nothing of it could be read.
 
     The message says what failed and what would mend it.
+    """
+
+
+class RecordingError(VramlineError):
+    """What was to be replayed is not a recording that ``vramline capture`` could have made.
+
+    The message says where in it, and what is wrong there.
     """

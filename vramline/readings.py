@@ -55,6 +55,21 @@ class MemoryPool(StrEnum):
     """The host's: CPU and GPU share all of it."""
 
 
+class MemoryBound(StrEnum):
+    """What keeps the free memory of a device that shares the host's from being more."""
+
+    HOST = "host"
+    """What the host has available."""
+    CGROUP = "cgroup"
+    """The limit of a cgroup above this process."""
+    GTT = "gtt"
+    """How much of the host's memory the driver lets the device map."""
+    WIRED_LIMIT = "wired_limit"
+    """How much of it macOS lets the GPU hold in place."""
+    SHARED_LIMIT = "shared_limit"
+    """How much of it Windows lends to GPUs."""
+
+
 class GpuState(StrEnum):
     """Whether the device can be asked."""
 
@@ -134,6 +149,8 @@ class GpuReading:
             counted against both a unified pool and the host.
         memory_free_bytes: What a new model could take now. Not always total
             minus used: drivers keep a reserve, and page cache can be had back.
+        memory_free_bound_by: Which of several limits the free memory comes from,
+            on a device that shares the host's. ``None`` on one with its own.
         memory_reserved_bytes: Held by the driver itself, in neither of the
             other two.
         memory_bandwidth_bytes_per_second: At its peak, from the width and the
@@ -164,6 +181,7 @@ class GpuReading:
     memory_total_bytes: int | None = None
     memory_used_bytes: int | None = None
     memory_free_bytes: int | None = None
+    memory_free_bound_by: MemoryBound | None = None
     memory_reserved_bytes: int | None = None
     memory_bandwidth_bytes_per_second: int | None = None
     utilization_percent: float | None = None
@@ -178,6 +196,11 @@ class GpuReading:
     processes: tuple[GpuProcess, ...] | None = None
     age_seconds: float = 0.0
     unknown: Mapping[str, Cause] = NOTHING_UNKNOWN
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the driver bound to the GPU tells no figures of it, asleep or awake."""
+        return Cause.DRIVER_EXPOSES_NOTHING in self.unknown.values()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +217,8 @@ class HostReading:
         memory_available_bytes: What a new process could take here without
             swapping: the least of what the system has and what each cgroup
             above this process leaves. Page cache counts as available.
+        available_source: The cgroup that leaves the least, where that is less
+            than the system has.
         memory_used_bytes: Of the whole machine: total minus what the system has
             available.
         memory_percent: How full memory is, of the machine or of the cgroup that
@@ -208,6 +233,7 @@ class HostReading:
     cores: float | None = None
     memory_total_bytes: int | None = None
     memory_available_bytes: int | None = None
+    available_source: str | None = None
     memory_used_bytes: int | None = None
     memory_percent: float | None = None
     memory_limit_bytes: int | None = None

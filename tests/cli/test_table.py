@@ -15,7 +15,18 @@ from tests.snapshots import (
     without,
 )
 from vramline.cli.table import render
-from vramline.readings import Cause, FrozenDict, HostReading, MemoryPool, Snapshot
+from vramline.cli.words import vendor_name
+from vramline.doctor.makers import MAKERS
+from vramline.doctor.makers import vendor_name as doctors_vendor_name
+from vramline.readings import (
+    Cause,
+    FrozenDict,
+    GpuState,
+    HostReading,
+    MemoryBound,
+    MemoryPool,
+    Snapshot,
+)
 from vramline.units import GIB, MIB
 
 
@@ -136,6 +147,176 @@ Host  8 cores
   █░░░░░░░░░░░░░  7.0 GiB / 119.6 GiB  112.6 GiB free  12 % busy
 """
     )
+
+
+APU = a_gpu(
+    0,
+    vendor="amd",
+    name="AMD Radeon 890M",
+    memory_pool=MemoryPool.GTT,
+    memory_total_bytes=16 * GIB,
+    memory_used_bytes=4 * GIB,
+    memory_free_bytes=12 * GIB,
+    memory_free_bound_by=MemoryBound.GTT,
+    power_limit_watts=None,
+)
+
+
+@pytest.mark.parametrize(
+    ("pool", "bound", "remark"),
+    [
+        (MemoryPool.GTT, MemoryBound.GTT, "memory lent by the host, limited by GTT"),
+        (MemoryPool.GTT, MemoryBound.HOST, "memory lent by the host"),
+        (
+            MemoryPool.UNIFIED,
+            MemoryBound.CGROUP,
+            "memory shared with the host, limited by a cgroup",
+        ),
+        (
+            MemoryPool.UNIFIED,
+            MemoryBound.WIRED_LIMIT,
+            "memory shared with the host, limited by macOS",
+        ),
+        (
+            MemoryPool.UNIFIED,
+            MemoryBound.SHARED_LIMIT,
+            "memory shared with the host, limited by Windows",
+        ),
+    ],
+)
+def test_what_bounds_the_hosts_memory_is_told_beside_whose_it_is(
+    pool: MemoryPool, bound: MemoryBound, remark: str
+) -> None:
+    gpu = replace(APU, memory_pool=pool, memory_free_bound_by=bound)
+
+    assert (
+        page(a_snapshot(gpu))
+        == f"""
+GPU 0  AMD Radeon 890M  {remark}
+  ████░░░░░░░░░░   4.0 GiB / 16.0 GiB  12.0 GiB free  25 % busy  41 °C  60 / - W
+
+Host  8 cores
+  ██████░░░░░░░░  14.0 GiB / 32.0 GiB  17.0 GiB free  12 % busy
+"""
+    )
+
+
+def test_an_intel_card_that_hides_how_full_it_is_shows_its_size() -> None:
+    gpu = a_gpu(0, vendor="intel", name="Intel Arc B580", memory_total_bytes=12 * GIB)
+    gpu = without(gpu, Cause.NO_PERMISSION, "memory_used_bytes", "memory_free_bytes")
+
+    assert (
+        page(a_snapshot(gpu))
+        == """
+GPU 0  Intel Arc B580
+                       - / 12.0 GiB         - free  25 % busy  41 °C  60 / 450 W
+  memory, free memory: this user or container may not ask
+
+Host  8 cores
+  █████░░░░░░░  14.0 GiB / 32.0 GiB  17.0 GiB free  12 % busy
+"""
+    )
+
+
+def test_a_sleeping_gpu_may_have_memory_figures() -> None:
+    gpu = without(
+        a_gpu(0, vendor="amd", name="AMD Radeon RX 7600M XT"),
+        Cause.ASLEEP,
+        "utilization_percent",
+        "temperature_celsius",
+        "power_watts",
+        "power_limit_watts",
+        "throttle",
+        "processes",
+        state=GpuState.ASLEEP,
+    )
+
+    assert (
+        page(a_snapshot(gpu))
+        == """
+GPU 0  AMD Radeon RX 7600M XT  asleep
+  █░░░░░░░░░░░░░░░   2.0 GiB / 24.0 GiB  21.5 GiB free   - % busy  - °C  - / - W
+  utilisation, temperature, power, power limit, processes: the GPU is asleep,
+    and asking would wake it
+
+Host  8 cores
+  ███████░░░░░░░░░  14.0 GiB / 32.0 GiB  17.0 GiB free  12 % busy
+"""
+    )
+
+
+SILENT = without(
+    a_gpu(1, name="NVIDIA GeForce GT 710"), Cause.DRIVER_EXPOSES_NOTHING, "compute_capability"
+)
+
+
+def test_a_card_whose_driver_tells_nothing_takes_one_line() -> None:
+    silent = without(SILENT, Cause.DRIVER_EXPOSES_NOTHING)
+    asleep_too = without(SILENT, Cause.ASLEEP, state=GpuState.ASLEEP)
+    warm = replace(silent, vendor="amd", name="AMD Radeon HD 7870", temperature_celsius=47.5)
+
+    assert (
+        page(a_snapshot(a_gpu(0), silent, asleep_too, warm))
+        == """
+GPU 0  NVIDIA GeForce RTX 4090
+  █░░░░░░░░░░░   2.0 GiB / 24.0 GiB  21.5 GiB free  25 % busy  41 °C  60 / 450 W
+GPU 1  NVIDIA GeForce GT 710  its driver tells nothing
+GPU 1  NVIDIA GeForce GT 710  asleep, its driver tells nothing
+GPU 1  AMD Radeon HD 7870  48 °C, its driver tells nothing else
+
+Host  8 cores
+  █████░░░░░░░  14.0 GiB / 32.0 GiB  17.0 GiB free  12 % busy
+"""
+    )
+
+
+def test_remarks_that_do_not_fit_a_line_take_several() -> None:
+    gpu = replace(APU, visible=False)
+
+    assert page(a_snapshot(gpu), 50).splitlines()[1:4] == [
+        "GPU 0  AMD Radeon 890M",
+        "  memory lent by the host, limited by GTT,",
+        "  hidden from ROCm",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("vendor", "name", "remark"),
+    [
+        ("nvidia", "NVIDIA", "hidden by CUDA_VISIBLE_DEVICES"),
+        ("amd", "AMD", "hidden from ROCm"),
+        ("intel", "Intel", "hidden"),
+        ("apple", "Apple", "hidden"),
+        ("qualcomm", "Qualcomm", "hidden"),
+        ("pci:1ed5", "PCI vendor 1ed5", "hidden"),
+        ("a\x1b[2Jb", "a?[2Jb", "hidden"),
+    ],
+)
+def test_a_gpu_without_a_name_has_its_makers(vendor: str, name: str, remark: str) -> None:
+    gpu = a_gpu(0, vendor=vendor, name=None, visible=False)
+
+    title = page(a_snapshot(gpu)).splitlines()[1]
+
+    assert title == f"GPU 0  {name} GPU 0000:01:00.0  {remark}"
+
+
+def test_every_vendor_is_told_why_nothing_of_it_is_here() -> None:
+    absent = {"nvidia": "no driver", "amd": "no card", "windows": "none is listed"}
+    snapshot = a_snapshot(absent=absent, failures={"intel": "the driver is gone"})
+
+    assert page(snapshot).splitlines()[6:] == [
+        "NVIDIA absent: no driver",
+        "AMD absent: no card",
+        "Display adapters absent: none is listed",
+        "Intel failed: the driver is gone",
+        "`vramline doctor` looks for the cause",
+    ]
+
+
+def test_vendors_have_the_names_that_the_doctor_has_for_them() -> None:
+    vendors = [*(maker.vendor for maker in MAKERS), "apple", "qualcomm", "pci:1ed5", "mali"]
+
+    assert [*map(vendor_name, vendors)] == [*map(doctors_vendor_name, vendors)]
 
 
 def test_a_sleeping_gpu_has_no_figures() -> None:
@@ -457,6 +638,8 @@ def test_no_line_is_wider_than_the_page(width: int) -> None:
         a_gpu(0, processes=TWO_PROCESSES, throttle=("power_cap", "hardware_slowdown")),
         lost(1),
         without(a_gpu(2, visible=False), Cause.NOT_SUPPORTED, "temperature_celsius"),
+        replace(APU, visible=False),
+        SILENT,
         failures=NO_ANSWER,
         absent={"amd": "gpu-tracker reads AMD GPUs with amd-smi, which is not on PATH"},
     )

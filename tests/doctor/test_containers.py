@@ -1,9 +1,15 @@
-from dataclasses import replace
-
 import pytest
 
-from tests.doctor import LOADED, NODES, found, on_bus
-from tests.snapshots import HOST, a_gpu, a_snapshot
+from tests.doctor import (
+    LOADED,
+    NODES,
+    Entries,
+    a_card,
+    an_amd_apu,
+    found,
+    on_bus,
+)
+from tests.snapshots import a_gpu, a_snapshot
 from vramline.doctor import Finding, Status
 from vramline.readers.nvidia.errors import (
     LIBRARY_NOT_FOUND,
@@ -11,12 +17,9 @@ from vramline.readers.nvidia.errors import (
     UNKNOWN,
     why_closed,
 )
-from vramline.units import GIB
 
 DOCKER = {"/.dockerenv": "", "/dev/null": ""}
 ID = "3f2a9c0d11ee" * 5
-WSL = {"/proc/sys/kernel/osrelease": "6.6.87.2-microsoft-standard-WSL2\n"}
-WINDOWS_DRIVER = {"/usr/lib/wsl/lib/libnvidia-ml.so.1": ""}
 
 
 @pytest.mark.parametrize(
@@ -138,56 +141,111 @@ def test_a_container_that_lost_its_gpu_is_a_problem(code: int) -> None:
     ]
 
 
-def test_a_gpu_under_windows_is_told_to_be() -> None:
-    assert found("WSL 2", {**WSL, **WINDOWS_DRIVER}, snapshot=a_snapshot(a_gpu(0))) == [
+SYS = "no program in this container can use it; what is shown of it is what /sys tells"
+RENDER = {"/dev/dri/renderD128": "", "/dev/kfd": ""}
+PODMAN = {"/run/.containerenv": ""}
+KUBERNETES = {"/proc/self/cgroup": "4:memory:/kubepods/pod1/3f2a\n"}
+LXC = {"/proc/self/cgroup": "0::/lxc.payload.box\n"}
+
+
+@pytest.mark.parametrize(
+    ("driver", "marks", "name", "kind", "mend"),
+    [
+        (
+            "amdgpu",
+            DOCKER,
+            "AMD",
+            "Docker",
+            "docker run --device /dev/kfd --device /dev/dri ...",
+        ),
+        (
+            "amdgpu",
+            PODMAN,
+            "AMD",
+            "Podman",
+            "podman run --group-add keep-groups --device /dev/kfd --device /dev/dri ...",
+        ),
+        (
+            "amdgpu",
+            KUBERNETES,
+            "AMD",
+            "Kubernetes",
+            "give the container the limit amd.com/gpu: 1",
+        ),
+        ("amdgpu", LXC, "AMD", "LXC", "lxc config device add CONTAINER gpu gpu, on the host"),
+        ("xe", DOCKER, "Intel", "Docker", "docker run --device /dev/dri ..."),
+        (
+            "xe",
+            KUBERNETES,
+            "Intel",
+            "Kubernetes",
+            "give the container the limit gpu.intel.com/xe: 1",
+        ),
+    ],
+)
+def test_a_container_that_was_not_given_its_hosts_card_is_a_problem(
+    driver: str, marks: Entries, name: str, kind: str, mend: str
+) -> None:
+    assert found("container", {**marks, **a_card(driver)}) == [
         Finding(
-            check="WSL 2",
-            status=Status.NOTE,
-            found="the GPU is reached through Windows' driver",
-            meaning="the memory of each process is not told, nor are processes of Windows",
-        )
-    ]
-
-
-def test_windows_without_a_driver_is_told() -> None:
-    assert found("WSL 2", WSL) == [
-        Finding(
-            check="WSL 2",
-            status=Status.NOTE,
-            found="Windows offers no NVIDIA driver in /usr/lib/wsl/lib",
-            meaning="an NVIDIA GPU of this machine cannot be used under WSL 2",
-            mend="install NVIDIA's driver on Windows, then run there: wsl --update",
-        )
-    ]
-
-
-def test_a_linux_driver_under_windows_is_a_problem() -> None:
-    library = {"/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.580.65.06": ""}
-
-    assert found("WSL 2", {**WSL, **WINDOWS_DRIVER, **library}) == [
-        Finding(
-            check="WSL 2",
+            check="container",
             status=Status.PROBLEM,
-            found="a Linux driver (580.65.06) is installed under WSL 2",
-            meaning="it takes the place of Windows' driver, and has no GPU to drive",
-            mend="sudo apt purge 'nvidia-driver-*' 'libnvidia-compute-*', or as your "
-            "distribution removes it",
+            found=f"the host has an {name} GPU at 0000:03:00.0; "
+            f"this {kind} container was not given it",
+            meaning=SYS,
+            mend=mend,
         )
     ]
 
 
-def test_linux_of_its_own_is_not_under_windows() -> None:
-    assert found("WSL 2", {"/proc/sys/kernel/osrelease": "6.8.0-45-generic\n"}) == []
+def test_a_container_with_its_cards_is_well() -> None:
+    entries = {
+        **DOCKER,
+        **NODES,
+        **LOADED,
+        **on_bus(),
+        **a_card("amdgpu"),
+        **a_card("amdgpu", "0000:04:00.0", 1),
+        **RENDER,
+        "/dev/dri/renderD129": "",
+    }
 
-
-def test_a_limit_on_memory_is_told_with_its_cgroup() -> None:
-    host = replace(HOST, memory_limit_bytes=4 * GIB, limit_source="/sys/fs/cgroup/box")
-
-    assert found("memory limit", snapshot=a_snapshot(host=host)) == [
+    assert found("container", entries, snapshot=a_snapshot(a_gpu(0))) == [
         Finding(
-            check="memory limit",
-            status=Status.NOTE,
-            found="4.0 GiB, set by /sys/fs/cgroup/box",
-            meaning="the system ends a process that goes past it, whatever the machine has left",
+            check="container",
+            status=Status.OK,
+            found="this is a Docker container, with access to 1 NVIDIA GPU and 2 AMD GPUs",
         )
     ]
+
+
+def test_a_container_may_be_given_one_card_of_two() -> None:
+    entries = {**DOCKER, **a_card(), **a_card("amdgpu", "0000:04:00.0", 1), **RENDER}
+
+    assert found("container", entries) == [
+        Finding(
+            check="container",
+            status=Status.NOTE,
+            found="the host has an AMD GPU at 0000:04:00.0; this Docker container was not given it",
+            meaning=SYS,
+            mend="docker run --device /dev/kfd --device /dev/dri ...",
+        ),
+        Finding(
+            check="container",
+            status=Status.OK,
+            found="this is a Docker container, with access to 1 AMD GPU",
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    "card",
+    [a_card("i915", "0000:00:02.0"), a_card("amdgpu", "0000:c4:00.0")],
+    ids=["intel", "amd"],
+)
+def test_a_container_can_do_without_the_gpu_in_the_processor(card: Entries) -> None:
+    entries = {**DOCKER, **NODES, **LOADED, **on_bus(), **card}
+
+    findings = found("container", entries, snapshot=a_snapshot(a_gpu(0), an_amd_apu()))
+
+    assert [finding.status for finding in findings] == [Status.NOTE, Status.OK]

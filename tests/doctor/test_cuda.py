@@ -3,10 +3,10 @@ from collections.abc import Mapping
 import pytest
 
 from tests.doctor import found
-from tests.snapshots import a_gpu, a_snapshot
+from tests.snapshots import a_gpu, a_snapshot, without
 from vramline.doctor import Finding, Status
 from vramline.readers.nvidia.visible import Mig, Visibility
-from vramline.readings import GpuReading, Snapshot
+from vramline.readings import Cause, GpuReading, Snapshot
 
 VARIABLE = "CUDA_VISIBLE_DEVICES"
 MEND = f"unset {VARIABLE}, or name in it what `vramline` lists"
@@ -77,6 +77,16 @@ def test_a_gpu_that_is_named_twice_is_a_problem() -> None:
 def test_nothing_is_said_of_a_variable_that_is_not_set() -> None:
     assert found(VARIABLE, snapshot=shown({})) == []
     assert found(VARIABLE, environ={VARIABLE: "0"}) == []
+
+
+def test_a_card_that_runs_no_cuda_program_is_shown_to_none() -> None:
+    silent = without(a_gpu(1, name="NVIDIA GeForce GT 710"), Cause.DRIVER_EXPOSES_NOTHING)
+    environ = {VARIABLE: "0"}
+
+    assert found(VARIABLE, snapshot=a_snapshot(a_gpu(0), silent), environ=environ) == [
+        Finding(check=VARIABLE, status=Status.NOTE, found=f"'0' shows CUDA {GPU_0}")
+    ]
+    assert found("CUDA_DEVICE_ORDER", snapshot=a_snapshot(a_gpu(0), silent)) == []
 
 
 def test_gpus_of_different_models_may_have_other_numbers_in_cuda() -> None:

@@ -1,11 +1,8 @@
-from dataclasses import replace
-
 import pytest
 
-from tests.doctor import PCI, Entries, found
+from tests.doctor import PCI, Entries, an_amd_gpu, found
 from tests.snapshots import (
     a_gpu,
-    a_process,
     a_snapshot,
     an_instance,
     asleep,
@@ -14,8 +11,7 @@ from tests.snapshots import (
 )
 from vramline.doctor import Finding, Status, examine
 from vramline.machine import RecordedMachine
-from vramline.readings import Cause, GpuReading, MemoryPool
-from vramline.units import GIB
+from vramline.readings import Cause, GpuReading, GpuState
 
 GPU_0 = "GPU 0 (NVIDIA GeForce RTX 4090)"
 XIDS = "sudo dmesg | grep -iE 'xid|nvrm'"
@@ -34,6 +30,30 @@ def test_a_lost_gpu_is_a_problem() -> None:
             meaning="it fell off the bus (power, heat, its slot), or needs a reset",
             mend=f"{XIDS}, then reboot",
         )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("platform", "vendor", "mend"),
+    [
+        ("linux", "amd", "sudo dmesg | grep -iE 'amdgpu|radeon', then reboot"),
+        ("linux", "intel", "sudo dmesg | grep -wE 'xe|i915', then reboot"),
+        ("win32", "nvidia", "reboot"),
+    ],
+)
+def test_a_lost_gpu_is_looked_for_in_its_drivers_log(platform: str, vendor: str, mend: str) -> None:
+    snapshot = a_snapshot(lost(0, vendor=vendor))
+
+    findings = found("answers", snapshot=snapshot, platform=platform)
+
+    assert [finding.mend for finding in findings] == [mend]
+
+
+def test_a_gpu_without_a_name_is_told_by_its_maker_and_place() -> None:
+    gpu = without(lost(0, vendor="amd"), Cause.LOST, "name", index=None)
+
+    assert [finding.found for finding in found("answers", snapshot=a_snapshot(gpu))] == [
+        "AMD GPU at 0000:01:00.0 is lost"
     ]
 
 
@@ -65,6 +85,22 @@ def test_a_sleeping_gpu_is_told_to_be_well() -> None:
             status=Status.NOTE,
             found=f"{GPU_0} is asleep",
             meaning="it saves power, and wakes when a program uses it; vramline leaves it asleep",
+        )
+    ]
+
+
+def test_a_sleeping_gpu_whose_memory_is_told_all_the_same_is_still_asleep() -> None:
+    gpu = without(
+        an_amd_gpu(state=GpuState.ASLEEP), Cause.ASLEEP, "power_watts", "utilization_percent"
+    )
+
+    assert found("sleep", snapshot=a_snapshot(gpu)) == [
+        Finding(
+            check="sleep",
+            status=Status.NOTE,
+            found="GPU 0 (AMD Radeon RX 7900 XTX) is asleep",
+            meaning="it saves power, and wakes when a program uses it; vramline leaves it asleep, "
+            "and reads of it what wakes nothing",
         )
     ]
 
@@ -131,19 +167,6 @@ def test_a_driver_that_hangs_or_sleeps_is_not_one_that_starts_slowly() -> None:
     )
 
 
-def test_memory_that_is_the_hosts_is_told() -> None:
-    snapshot = a_snapshot(a_gpu(0, memory_pool=MemoryPool.UNIFIED))
-
-    assert found("memory", snapshot=snapshot) == [
-        Finding(
-            check="memory",
-            status=Status.NOTE,
-            found=f"{GPU_0} has the host's memory",
-            meaning="its figures are the host's: a model counts once, not against both",
-        )
-    ]
-
-
 def test_a_gpu_that_is_cut_into_instances_is_told() -> None:
     gpu = a_gpu(0)
     snapshot = a_snapshot(gpu, an_instance(0, gpu), an_instance(1, gpu), a_gpu(1))
@@ -158,53 +181,41 @@ def test_a_gpu_that_is_cut_into_instances_is_told() -> None:
     ]
 
 
-def test_processes_that_cannot_be_named_are_told() -> None:
-    stranger = a_process(7, GIB, name=None, user=None)
-    gpu = a_gpu(0, processes=(stranger, a_process(8, GIB), replace(stranger, pid=9)))
-
-    assert found("processes", {"/.dockerenv": ""}, snapshot=a_snapshot(gpu)) == [
-        Finding(
-            check="processes",
-            status=Status.NOTE,
-            found=f"2 of 3 on {GPU_0} cannot be named",
-            meaning="they run outside this container",
-            mend="docker run --pid=host ...",
-        )
-    ]
-    assert found("processes", snapshot=a_snapshot(gpu)) == [
-        Finding(
-            check="processes",
-            status=Status.NOTE,
-            found=f"2 of 3 on {GPU_0} cannot be named",
-            meaning="they ended just now, or this user may not see them",
-        )
-    ]
+REFUSED = "run it as root, or ask who administers this machine"
+KERNEL = "update the kernel and linux-firmware"
+CAUSES = {
+    Cause.NO_PERMISSION: "refused to this user",
+    Cause.DRIVER_TOO_OLD: "unknown to this old driver",
+    Cause.DRIVER_ERROR: "answered with an error",
+    Cause.GARBLED: "answered with nonsense",
+}
 
 
 @pytest.mark.parametrize(
-    ("cause", "words", "mend"),
+    ("platform", "vendor", "mends"),
     [
-        (
-            Cause.NO_PERMISSION,
-            "refused to this user",
-            "run it as root, or ask who administers this machine",
-        ),
-        (Cause.DRIVER_TOO_OLD, "unknown to this old driver", "update NVIDIA's driver"),
-        (Cause.DRIVER_ERROR, "answered with an error", XIDS),
-        (Cause.GARBLED, "answered with nonsense", "update NVIDIA's driver"),
+        ("linux", "nvidia", [REFUSED, "update NVIDIA's driver", XIDS, "update NVIDIA's driver"]),
+        ("linux", "amd", [REFUSED, KERNEL, "sudo dmesg | grep -iE 'amdgpu|radeon'", KERNEL]),
+        ("linux", "intel", [REFUSED, KERNEL, "sudo dmesg | grep -wE 'xe|i915'", KERNEL]),
+        ("win32", "amd", [REFUSED, "update AMD's driver", None, "update AMD's driver"]),
+        ("win32", "qualcomm", [REFUSED, "update Qualcomm's driver", None]),
+        ("darwin", "apple", [REFUSED, "update macOS", None, "update macOS"]),
     ],
 )
-def test_values_that_could_be_had_are_told(cause: Cause, words: str, mend: str) -> None:
-    gpu = without(a_gpu(0), cause, "power_watts", "throttle")
+def test_values_that_could_be_had_are_told(
+    platform: str, vendor: str, mends: list[str | None]
+) -> None:
+    for (cause, words), mend in zip(CAUSES.items(), mends, strict=False):
+        gpu = without(a_gpu(0, vendor=vendor), cause, "power_watts", "throttle")
 
-    assert found("values", snapshot=a_snapshot(gpu)) == [
-        Finding(
-            check="values",
-            status=Status.NOTE,
-            found=f"{GPU_0}: power_watts, throttle {words}",
-            mend=mend,
-        )
-    ]
+        assert found("values", snapshot=a_snapshot(gpu), platform=platform) == [
+            Finding(
+                check="values",
+                status=Status.NOTE,
+                found=f"{GPU_0}: power_watts, throttle {words}",
+                mend=mend,
+            )
+        ]
 
 
 def test_values_that_the_gpu_lacks_are_not_told() -> None:

@@ -2,7 +2,7 @@ from importlib.metadata import version
 
 import pytest
 
-from tests.doctor import found, on_bus
+from tests.doctor import Entries, a_card, an_amd_gpu, found, on_bus
 from tests.snapshots import a_gpu, a_snapshot
 from vramline.doctor import Finding, Status, installed_version
 
@@ -49,36 +49,79 @@ def test_the_distribution_that_gets_in_the_way_is_named(
 
 
 @pytest.mark.parametrize(
-    ("entries", "status"), [({}, Status.NOTE), (on_bus(), Status.PROBLEM)], ids=["none", "gpu"]
+    ("entries", "status"),
+    [
+        ({}, Status.NOTE),
+        (on_bus(), Status.PROBLEM),
+        (on_bus(driver="nouveau"), Status.NOTE),
+        (a_card(), Status.NOTE),
+    ],
+    ids=["none", "gpu", "nouveau", "amd"],
 )
 def test_a_missing_binding_is_a_problem_where_there_is_a_gpu(
-    entries: dict[str, str], status: Status
+    entries: Entries, status: Status
 ) -> None:
     assert found("Python binding", entries, versions={}) == [
         Finding(
             check="Python binding",
             status=status,
             found="nvidia-ml-py is not installed",
-            meaning="no NVIDIA GPU can be read without it",
+            meaning="no NVIDIA GPU of a PC or a server can be read without it",
             mend="pip install nvidia-ml-py",
         )
     ]
+
+
+def test_on_windows_a_missing_binding_costs_what_windows_does_not_tell() -> None:
+    [finding] = found("Python binding", platform="win32", versions={})
+
+    assert (finding.status, finding.meaning) == (
+        Status.NOTE,
+        "of an NVIDIA GPU only what Windows tells is known: no power, no CUDA",
+    )
 
 
 def test_a_mac_needs_no_binding() -> None:
     assert found("Python binding", platform="darwin", versions={}) == []
 
 
-def test_the_last_resort_is_proposed_for_a_gpu_that_nobody_reads() -> None:
-    assert found("gpu-tracker", on_bus(vendor="0x1002", driver="amdgpu")) == [
+@pytest.mark.parametrize(
+    ("entries", "names", "programs"),
+    [
+        (on_bus(), "NVIDIA", "nvidia-smi"),
+        (a_card(), "AMD", "amd-smi"),
+        ({**on_bus(), **a_card()}, "NVIDIA and AMD", "nvidia-smi or amd-smi"),
+    ],
+    ids=["nvidia", "amd", "both"],
+)
+def test_the_last_resort_is_proposed_for_gpus_that_nobody_reads(
+    entries: Entries, names: str, programs: str
+) -> None:
+    assert found("gpu-tracker", entries) == [
         Finding(
             check="gpu-tracker",
             status=Status.NOTE,
-            found="gpu-tracker, the last resort for GPUs that cannot be read, is not installed",
-            meaning="it may read them through nvidia-smi or amd-smi where those work",
+            found=f"{names} GPUs are here, and could not be read; gpu-tracker, "
+            "which may stand in, is not installed",
+            meaning=f"it asks {programs}, and helps where that works",
             mend="pip install 'vramline[gpu-tracker]'",
         )
     ]
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        on_bus(driver="nouveau"),
+        on_bus(driver=None),
+        on_bus("0000:03:00.0", "vfio-pci", "0x1002"),
+        a_card("radeon"),
+        a_card("xe"),
+    ],
+    ids=["nouveau", "no driver", "vfio-pci", "radeon", "xe"],
+)
+def test_the_last_resort_is_not_proposed_where_it_cannot_help(entries: Entries) -> None:
+    assert found("gpu-tracker", entries) == []
 
 
 def test_the_last_resort_that_failed_is_told() -> None:
@@ -107,6 +150,7 @@ def test_readings_of_the_last_resort_are_told() -> None:
 def test_the_last_resort_is_not_spoken_of_where_nobody_needs_it() -> None:
     assert found("gpu-tracker") == []
     assert found("gpu-tracker", on_bus(), snapshot=a_snapshot(a_gpu(0))) == []
+    assert found("gpu-tracker", a_card(), snapshot=a_snapshot(an_amd_gpu())) == []
 
 
 def test_versions_are_those_of_installed_distributions() -> None:

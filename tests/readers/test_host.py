@@ -34,7 +34,7 @@ PRESSURE = (
     "pressure_io_full_percent",
 )
 NO_PRESSURE = dict.fromkeys(PRESSURE, Cause.NOT_SUPPORTED)
-ROOM = ("memory_available_bytes", "memory_percent")
+ROOM = ("memory_available_bytes", "available_source", "memory_percent")
 LIMIT = (*ROOM, "memory_limit_bytes", "limit_source")
 FED = {
     "/proc/stat": ("cpu_percent",),
@@ -119,6 +119,7 @@ def test_a_container_full_of_page_cache_is_not_full() -> None:
         memory_percent=25.0,
         memory_limit_bytes=8 * GIB,
         limit_source="/",
+        available_source="/",
         swap_total_bytes=0,
         swap_used_bytes=0,
         pressure_cpu_some_percent=12.25,
@@ -139,6 +140,7 @@ def test_a_limit_above_the_own_cgroup_binds_and_pressure_may_be_switched_off() -
         memory_percent=85.9375,
         memory_limit_bytes=32 * GIB,
         limit_source="/training.slice",
+        available_source="/training.slice",
         swap_total_bytes=2 * GIB,
         swap_used_bytes=0,
         unknown={**FIRST, **NO_PRESSURE},
@@ -154,6 +156,7 @@ def test_memory_high_is_a_limit_and_a_fuller_cgroup_above_leaves_less() -> None:
         memory_percent=71.875,
         memory_limit_bytes=12 * GIB,
         limit_source="/app.slice/chat.service",
+        available_source="/app.slice/chat.service",
         swap_total_bytes=0,
         swap_used_bytes=0,
         pressure_cpu_some_percent=0.0,
@@ -174,6 +177,7 @@ def test_docker_on_version_1_mounts_its_own_cgroup_and_an_old_kernel_has_no_pres
         memory_percent=43.75,
         memory_limit_bytes=4 * GIB,
         limit_source="/",
+        available_source="/",
         swap_total_bytes=2 * GIB,
         swap_used_bytes=1 * GIB,
         unknown={**FIRST, **NO_PRESSURE},
@@ -276,6 +280,7 @@ def test_under_another_root_the_first_process_is_the_one_whose_limits_count(
         memory_percent=50.0,
         memory_limit_bytes=4 * GIB,
         limit_source="/init.scope",
+        available_source="/init.scope",
         swap_total_bytes=0,
         swap_used_bytes=0,
         unknown={**FIRST, **NO_PRESSURE},
@@ -292,6 +297,7 @@ def test_memory_can_be_read_alone() -> None:
         memory_percent=85.9375,
         memory_limit_bytes=32 * GIB,
         limit_source="/training.slice",
+        available_source="/training.slice",
         swap_total_bytes=2 * GIB,
         swap_used_bytes=0,
     )
@@ -583,14 +589,15 @@ def assert_plausible(reading: HostReading) -> None:
     values = {
         field.name: getattr(reading, field.name)
         for field in fields(reading)
-        if field.name not in ("unknown", "limit_source")
+        if field.name not in ("unknown", "limit_source", "available_source")
     }
     assert all(value is None or value >= 0 for value in values.values()), reading
     assert all(
         value is None or value <= 100 for name, value in values.items() if name.endswith("_percent")
     ), reading
     assert reading.unknown.keys() <= {name for name, value in values.items() if value is None} | {
-        "limit_source"
+        "limit_source",
+        "available_source",
     }
     total = reading.memory_total_bytes
     if total is not None:

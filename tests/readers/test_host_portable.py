@@ -19,6 +19,7 @@ SWAP = ("swap_total_bytes", "swap_used_bytes")
 MEMORY = (
     "memory_total_bytes",
     "memory_available_bytes",
+    "available_source",
     "memory_used_bytes",
     "memory_percent",
 )

@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,6 +28,45 @@ def test_a_vendors_display_controllers_are_found_with_their_drivers() -> None:
         PciGpu(address="0000:01:00.0", driver="nvidia"),
         PciGpu(address="0000:02:00.0", driver=None),
     ]
+
+
+@pytest.mark.parametrize("name", ["zz", "zz:00:00.0", "-1:00:00.0", "0000:01:00.0\nx"])
+def test_a_name_that_is_no_address_is_no_gpu(name: str) -> None:
+    named = {f"{DEVICES}/{name}/vendor": "0x10de\n", f"{DEVICES}/{name}/class": "0x030000\n"}
+
+    assert find_gpus(RecordedMachine(named), "0x10de") == []
+    with pytest.raises(ValueError, match="no PCI address"):
+        normal_address(name)
+
+
+@pytest.mark.parametrize(
+    ("driver", "is_kept"),
+    [
+        ("vfio-pci", True),
+        ("nvgrace_gpu_vfio_pci", True),
+        ("pci-stub", True),
+        ("pciback", True),
+        ("xen-pciback", True),
+        ("nvidia", False),
+        (None, False),
+    ],
+)
+def test_some_drivers_keep_a_gpu_for_virtual_machines(driver: str | None, is_kept: bool) -> None:
+    assert PciGpu(address="0000:01:00.0", driver=driver).is_kept is is_kept
+
+
+def test_an_accelerator_of_amds_is_a_gpu_and_one_of_intels_is_none() -> None:
+    machine = RecordedMachine(
+        {
+            f"{DEVICES}/0000:05:00.0/vendor": "0x1002\n",
+            f"{DEVICES}/0000:05:00.0/class": "0x120000\n",
+            f"{DEVICES}/0000:00:0b.0/vendor": "0x8086\n",
+            f"{DEVICES}/0000:00:0b.0/class": "0x120000\n",
+        }
+    )
+
+    assert find_gpus(machine, "0x1002") == [PciGpu(address="0000:05:00.0", driver=None)]
+    assert find_gpus(machine, "0x8086") == []
 
 
 def test_without_sysfs_none_are_found() -> None:

@@ -1,5 +1,6 @@
 import os
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import cast
 
@@ -86,6 +87,19 @@ def test_a_pid_that_is_used_again_is_another_process() -> None:
 
     assert (first.name, first.start_time) == ("ollama", 1700000002.5)
     assert (second.name, second.start_time) == ("python", 1700000009.0)
+
+
+@pytest.mark.parametrize("ticks", ["9" * 400, "-5", "1_000", "\u0663", str(2**63)])
+def test_a_start_that_no_kernel_tells_is_none(ticks: str) -> None:
+    text = stat("ollama", 250).replace(" 250 ", f" {ticks} ")
+
+    assert Processes(RecordedMachine(entries(stat=text))).identify(70) == UNSEEN
+
+
+def test_without_a_moment_at_which_the_machine_started_no_process_has_one() -> None:
+    files = {**entries(), "/proc/stat": f"cpu 1 2 3 4\nbtime {'9' * 400}\n"}
+
+    assert Processes(RecordedMachine(files)).identify(70) == replace(WHOLE, start_time=None)
 
 
 def test_a_process_that_takes_another_name_is_told_by_it() -> None:

@@ -67,7 +67,7 @@ def test_where_nvml_fails_gpu_tracker_is_tried_next(standin_library: Path, tmp_p
                 "gpu_temperature_c": 0.0,
             }
         ),
-        "['gpu-tracker:nvidia'] ['amd']",
+        "['gpu-tracker:nvidia'] ['amd', 'intel']",
         str(
             {
                 "nvidia": "the NVIDIA kernel module and libnvidia-ml are of different versions, "

@@ -55,7 +55,7 @@ def test_a_snapshot_has_the_host_the_gpus_and_what_is_absent(
     assert snapshot.taken_at == NOON
     assert snapshot.host.memory_available_bytes == AVAILABLE
     assert used(snapshot) == {"0": (2, True), "1": (20, True)}
-    assert list(snapshot.absent) == ["amd"]
+    assert list(snapshot.absent) == ["amd", "intel"]
     assert snapshot.failures == {}
 
 
@@ -196,6 +196,19 @@ def test_what_was_detected_is_logged_once_a_change(
     assert len(messages) == 2
     assert "'lost'" not in messages[0]
     assert "'lost'" in messages[1]
+
+
+def test_a_vendor_whose_gpus_another_reader_found_is_not_absent() -> None:
+    gpu = GpuReading(uid="0000:01:00.0", vendor="nvidia")
+    missing, none = VendorReport(absent="no binding"), VendorReport(absent="no AMD GPU")
+
+    snapshot = assemble(
+        NOON,
+        HostReading(),
+        {"nvidia": missing, "amd": none, "windows": VendorReport(readings=(gpu,))},
+    )
+
+    assert snapshot.absent == {"amd": "no AMD GPU"}
 
 
 def test_one_snapshot_looks_twice_for_rates(nvml: StandIn) -> None:

@@ -8,7 +8,11 @@ from vramline.cli.options import parse
 
 __all__ = ["Look", "run"]
 
-MODULES = {None: "vramline.cli.show", "doctor": "vramline.cli.doctor"}
+MODULES = {
+    None: "vramline.cli.show",
+    "capture": "vramline.cli.capture",
+    "doctor": "vramline.cli.doctor",
+}
 """Where each command's ``run`` is. ``None`` is ``vramline`` without a command."""
 
 

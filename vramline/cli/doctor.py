@@ -8,12 +8,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
-from vramline.cli.look import Look
+from vramline.cli.look import Look, as_recorded, machine_of, told_of
 from vramline.cli.options import Options
 from vramline.cli.output import emit
 from vramline.cli.words import printable
-from vramline.doctor import Finding, Status, examine
-from vramline.machine import LiveMachine
+from vramline.doctor import Finding, Status, examine, installed_version
 
 FORMAT = 1
 """The version of the layout that ``--json`` prints."""
@@ -24,29 +23,33 @@ INDENT = " " * 9
 
 def run(options: Options, look: Look) -> int:
     """Print the findings; return the exit status, 1 where there is a problem."""
-    machine = LiveMachine(host_root=options.host_root)
+    machine = machine_of(options)
     started = time.monotonic()
     snapshot = look(machine)
-    findings = examine(machine, snapshot, took_seconds=time.monotonic() - started)
-    text = as_json(findings) if options.json else as_text(findings, _width())
+    took_seconds, version_of = time.monotonic() - started, installed_version
+    if recorded := as_recorded(machine):
+        took_seconds, version_of = recorded.took_seconds, recorded.version_of
+    findings = examine(machine, snapshot, version_of=version_of, took_seconds=took_seconds)
+    told = told_of(machine)
+    text = as_json(findings, told) if options.json else as_text(findings, _width(), told)
     problems = any(finding.status is Status.PROBLEM for finding in findings)
     return emit(text) or (PROBLEM_FOUND if problems else 0)
 
 
-def as_json(findings: Sequence[Finding]) -> str:
-    """Return the findings for a program."""
-    return (
-        json.dumps({"format": FORMAT, "findings": [asdict(each) for each in findings]}, indent=2)
-        + "\n"
-    )
+def as_json(findings: Sequence[Finding], told: str = "") -> str:
+    """Return the findings for a program; *told* of the machine, where it is not this one."""
+    machine = {"machine": told} if told else {}
+    listed = [asdict(each) for each in findings]
+    return json.dumps({"format": FORMAT, **machine, "findings": listed}, indent=2) + "\n"
 
 
-def as_text(findings: Sequence[Finding], width: int) -> str:
+def as_text(findings: Sequence[Finding], width: int, told: str = "") -> str:
     """Return the findings for a person, on a page that is *width* characters wide."""
     blocks = ["\n".join(_lines(finding, width)) for finding in findings]
     counts = Counter(finding.status for finding in findings)
     summary = ", ".join(_count(counts[status], status) for status in (Status.PROBLEM, Status.NOTE))
-    return "\n".join([*blocks, "", summary, ""])
+    above = [told, ""] if told else []
+    return "\n".join([*above, *blocks, "", summary, ""])
 
 
 def _lines(finding: Finding, width: int) -> Iterator[str]:

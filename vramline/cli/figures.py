@@ -72,7 +72,8 @@ def _busy(percent: float | None) -> str:
     return f"{_rounded(percent)} % busy"
 
 
-def _temperature(celsius: float | None) -> str:
+def temperature(celsius: float | None) -> str:
+    """Return a temperature, as words."""
     return f"{_rounded(celsius)} °C"
 
 
@@ -88,7 +89,7 @@ GPU_COLUMNS = (
     Column(("memory_used_bytes", "memory_total_bytes"), _memory),
     Column(("memory_free_bytes",), _free),
     Column(("utilization_percent",), _busy),
-    Column(("temperature_celsius",), _temperature),
+    Column(("temperature_celsius",), temperature),
     Column(("power_watts", "power_limit_watts"), _power),
 )
 HOST_COLUMNS = (

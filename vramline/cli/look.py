@@ -1,15 +1,77 @@
-"""Takes the one snapshot that a command shows, and tells a person who has to wait for it."""
+"""Takes the one snapshot that a command shows, of this machine or of a recorded one.
+
+It tells a person who has to wait for it.
+"""
 
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TextIO
 
-from vramline.machine import Machine
+from vramline.cli.options import WRONG_USE, Options
+from vramline.cli.output import complain
+from vramline.cli.words import printable
+from vramline.machine import LiveMachine, Machine
 from vramline.readings import Snapshot
 
+if TYPE_CHECKING:
+    from vramline.machine import RecordedMachine
+
 Look = Callable[[Machine], Snapshot]
+
+UNDATED = datetime.fromtimestamp(0, UTC)
+"""When a recording was made that does not tell, as one that was written by hand."""
+
+
+def machine_of(options: Options) -> Machine:
+    """Return the machine that the user asked for.
+
+    Raises ``SystemExit`` where that is a file which is no recording, and says so.
+    """
+    if not options.recording:
+        return LiveMachine(host_root=options.host_root)
+    from vramline.errors import RecordingError
+    from vramline.machine import RecordedMachine
+
+    try:
+        # No clock: two looks at a counter whose times were not recorded make no rate.
+        return RecordedMachine.from_dict(_content(options.recording), clock=lambda: 0.0)
+    except OSError as error:
+        why = error.strerror or str(error)
+    except (RecordingError, ValueError) as error:  # a name that no file can have, too
+        why = str(error)
+    complain(printable(f"--from {options.recording}: {why}"))
+    raise SystemExit(WRONG_USE)
+
+
+def _content(file: str) -> bytes:
+    from vramline.machine.recording import MAX_BYTES
+
+    with open(file, "rb") as stream:
+        return stream.read(MAX_BYTES + 1)
+
+
+def as_recorded(machine: Machine) -> "RecordedMachine | None":
+    """Return the machine if it is a recorded one. Loads nothing for one that is not."""
+    if isinstance(machine, LiveMachine):
+        return None
+    from vramline.machine import RecordedMachine
+
+    return machine if isinstance(machine, RecordedMachine) else None
+
+
+def told_of(machine: Machine) -> str:
+    """Return what a person must know of a machine that is not this one, now; else nothing."""
+    recorded = as_recorded(machine)
+    if recorded is None:
+        return ""
+    at = recorded.taken_at
+    when = f" {at:%Y-%m-%d %H:%M} UTC" if at else ""
+    part = ", and interrupted" if recorded.interrupted else ""
+    return printable(f"recorded{when} on {recorded.platform}{part}")
 
 
 def look_once(machine: Machine) -> Snapshot:
@@ -17,7 +79,20 @@ def look_once(machine: Machine) -> Snapshot:
     from vramline.sampler import Deadlines, take_snapshot
 
     with _telling(sys.stderr, Deadlines().opening_seconds):
-        return take_snapshot(machine)
+        recorded = as_recorded(machine)
+        return take_snapshot(machine) if recorded is None else _replay(recorded)
+
+
+def _replay(machine: "RecordedMachine") -> Snapshot:
+    """Return the recorded snapshot, which took two looks as well. Nobody waits between these."""
+    from vramline.sampler import Sampler
+
+    with Sampler(machine, now=lambda: machine.taken_at or UNDATED) as sampler:
+        sampler.snapshot()
+        snapshot = sampler.snapshot()
+    # What the replay itself took is not the reading's age.
+    gpus = tuple(replace(gpu, age_seconds=round(gpu.age_seconds, 1)) for gpu in snapshot.gpus)
+    return replace(snapshot, gpus=gpus)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ examples:
   vramline                     GPUs and host, with who holds the GPUs' memory
   vramline --json              the same for a program
   vramline doctor              why a GPU is not found, and what mends it
+  vramline capture FILE        this machine as a file, for `vramline --from FILE`
   vramline --host-root /host   the host's, from a container that has its /proc
                                at /host/proc and its /sys at /host/sys
 """
@@ -28,11 +29,20 @@ examples:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What the user asked for."""
+    """What the user asked for.
+
+    Attributes:
+        recording: The file to be replayed, in the place of this machine.
+        capture_to: The file that this machine is to be recorded in.
+        force: Whether that file may be overwritten.
+    """
 
     command: str | None
     json: bool
     host_root: str
+    recording: str = ""
+    capture_to: str = ""
+    force: bool = False
 
 
 class _Parser(argparse.ArgumentParser):
@@ -53,25 +63,37 @@ def parse(arguments: Sequence[str] | None, environ: Mapping[str, str] = os.envir
     except SystemExit:
         emit("")  # the help too may go to a pipe that is closed
         raise
+    if wrong := _contradiction(found):
+        parser.error(wrong)
     name, folder = "--host-root", found.host_root
-    if folder is None:
+    if folder is None and found.recording is None:
         name, folder = HOST_ROOT, environ.get(HOST_ROOT) or None
     if folder is not None and (missing := _missing(folder)):
         parser.error(f"{name} {folder}: {missing}")
-    return Options(command=found.command, json=found.json, host_root=folder or "")
+    if found.command == "capture" and (why := _not_to_be_written(found.file, force=found.force)):
+        parser.error(f"capture {found.file}: {why}")
+    return Options(
+        # The dispatcher knows no command of that name: see vramline.cli.show.
+        command=found.command,
+        json=found.json,
+        host_root=folder or "",
+        recording=found.recording or "",
+        capture_to=found.file if found.command == "capture" else "",
+        force=found.command == "capture" and found.force,
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="vramline",
-        usage="vramline [doctor] [--json] [--host-root DIR]",
+        usage="vramline [doctor | capture FILE] [--json] [--from FILE] [--host-root DIR]",
         description=_DESCRIPTION,
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"vramline {__version__}")
-    parser.set_defaults(json=False, host_root=None)
+    parser.set_defaults(json=False, host_root=None, recording=None)
     _add_shared(parser)
     commands = parser.add_subparsers(
         dest="command", metavar="COMMAND", title="commands", prog=parser.prog
@@ -84,7 +106,22 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     _add_shared(doctor)
+    _add_capture(commands)
     return parser
+
+
+def _add_capture(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    capture = commands.add_parser(
+        "capture",
+        help="record this machine in a file, for a bug report",
+        description="Record all that is read of this machine, and by the doctor, in FILE, for "
+        "`vramline --from FILE`. Serial numbers, UUIDs, host and user names are masked. "
+        "Look through the file before you send it.",
+        allow_abbrev=False,
+    )
+    capture.add_argument("file", metavar="FILE", help="a new file; - is the standard output")
+    capture.add_argument("--force", action="store_true", help="overwrite FILE where it is there")
+    _add_shared(capture)
 
 
 def _add_shared(parser: argparse.ArgumentParser) -> None:
@@ -92,11 +129,42 @@ def _add_shared(parser: argparse.ArgumentParser) -> None:
     nothing = argparse.SUPPRESS
     parser.add_argument("--json", action="store_true", default=nothing, help="print JSON")
     parser.add_argument(
+        "--from",
+        dest="recording",
+        metavar="FILE",
+        default=nothing,
+        help="show the machine that FILE is a recording of",
+    )
+    parser.add_argument(
         "--host-root",
         metavar="DIR",
         default=nothing,
         help=f"read DIR/proc and DIR/sys, not this system's (also {HOST_ROOT})",
     )
+
+
+def _contradiction(found: argparse.Namespace) -> str:
+    """Return which options do not go together, in words; empty where all do."""
+    if found.command == "capture":
+        lost = [
+            name for name, given in (("--json", found.json), ("--from", found.recording)) if given
+        ]
+        return f"{lost[0]} does not go with capture" if lost else ""
+    if found.recording is not None and found.host_root is not None:
+        return "--from does not go with --host-root"
+    return ""
+
+
+def _not_to_be_written(file: str, *, force: bool) -> str:
+    """Return why the file may not be written, in words; empty where it may."""
+    if file == "-":
+        return ""
+    if os.path.isdir(file) or not os.path.basename(file):
+        return "this is a folder"
+    if os.path.lexists(file) and not force:
+        return "this file is there already, and --force would overwrite it"
+    folder = os.path.dirname(file) or "."
+    return "" if os.path.isdir(folder) else f"there is no folder {folder}"
 
 
 def _missing(folder: str) -> str:

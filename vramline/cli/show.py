@@ -2,15 +2,14 @@
 
 import json
 
-from vramline.cli.look import Look
+from vramline.cli.look import Look, machine_of, told_of
 from vramline.cli.options import Options
 from vramline.cli.output import complain, emit
-from vramline.machine import LiveMachine
 
 
 def run(options: Options, look: Look) -> int:
     """Print the machine; return the exit status."""
-    machine = LiveMachine(host_root=options.host_root)
+    machine = machine_of(options)
     if options.json:
         return emit(json.dumps(look(machine).to_dict(), indent=2, allow_nan=False) + "\n")
     try:
@@ -22,4 +21,6 @@ def run(options: Options, look: Look) -> int:
             raise
         complain("the table needs rich: pip install 'vramline[cli]' (--json does without)")
         return 1
-    return emit(render(look(machine), Console()))
+    page = render(look(machine), Console())
+    told = told_of(machine)
+    return emit(f"{told}\n\n{page}" if told else page)

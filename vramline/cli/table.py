@@ -13,8 +13,19 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
-from vramline.cli.figures import Figures, figures_of
-from vramline.cli.words import CAUSES, FIELDS, POOLS, STATES, VENDORS, printable
+from vramline.cli.figures import Figures, figures_of, temperature
+from vramline.cli.words import (
+    BOUNDS,
+    CAUSES,
+    FIELDS,
+    HIDDEN,
+    POOLS,
+    SILENT,
+    SILENT_BUT,
+    STATES,
+    printable,
+    vendor_name,
+)
 from vramline.readings import Cause, GpuProcess, GpuReading, GpuState, HostReading, Snapshot
 from vramline.units import format_bytes
 
@@ -101,6 +112,8 @@ def _width_of(columns: Iterable[int]) -> int:
 def _gpu_lines(gpu: GpuReading, title: str, layout: Layout, *, is_cut: bool) -> Iterator[Text]:
     indent = _indent(gpu)
     yield from _title(indent[len(GAP) :] + title, _remarks(gpu, is_cut=is_cut), layout.page)
+    if gpu.is_silent:
+        return
     figures = figures_of(gpu)
     if figures.any_known:
         yield from _figure_lines(figures, indent, layout)
@@ -129,9 +142,9 @@ def _vendor_lines(snapshot: Snapshot, page: int) -> Iterator[Text]:
     if snapshot.absent or snapshot.failures:
         yield Text()
     for vendor, why in snapshot.absent.items():
-        yield from _note(f"{VENDORS.get(vendor, vendor)} absent: {printable(why)}", "", page, "dim")
+        yield from _note(printable(f"{vendor_name(vendor)} absent: {why}"), "", page, "dim")
     for vendor, why in snapshot.failures.items():
-        yield from _note(f"{VENDORS.get(vendor, vendor)} failed: {printable(why)}", "", page, "red")
+        yield from _note(printable(f"{vendor_name(vendor)} failed: {why}"), "", page, "red")
     if snapshot.failures:
         yield from _note("`vramline doctor` looks for the cause", "", page, "")
 
@@ -146,33 +159,46 @@ def _index(gpu: GpuReading) -> str:
 
 
 def _name(gpu: GpuReading) -> str:
-    vendor = VENDORS.get(gpu.vendor, gpu.vendor)
-    return printable(gpu.name or f"{vendor} GPU {gpu.pci_address or gpu.uid}")
+    return printable(gpu.name or f"{vendor_name(gpu.vendor)} GPU {gpu.pci_address or gpu.uid}")
 
 
 def _remarks(gpu: GpuReading, *, is_cut: bool) -> list[tuple[str, str]]:
     """Return what stands beside a GPU's name, each with its style."""
     age = f"{gpu.age_seconds:.{1 if gpu.age_seconds < 1 else 0}f} s old" if gpu.age_seconds else ""
     hidden = not gpu.visible and not is_cut  # one that is cut is used by its instances
+    bound = gpu.memory_free_bound_by
     return [
         (STATES[gpu.state], "red" if gpu.state is GpuState.LOST else "cyan"),
         (age, "yellow"),
+        (_all_that_is_told(gpu) if gpu.is_silent else "", "dim"),
         (POOLS[gpu.memory_pool], "dim"),
-        ("hidden by CUDA_VISIBLE_DEVICES" if hidden else "", "yellow"),
+        (BOUNDS[bound] if bound else "", "dim"),
+        (HIDDEN.get(gpu.vendor, "hidden") if hidden else "", "yellow"),
     ]
+
+
+def _all_that_is_told(gpu: GpuReading) -> str:
+    if gpu.temperature_celsius is None:
+        return SILENT
+    return f"{temperature(gpu.temperature_celsius)}, {SILENT_BUT}"
 
 
 def _title(title: str, remarks: Sequence[tuple[str, str]], page: int) -> Iterator[Text]:
     """Return the title and, beside or else below it, the remarks."""
     line = Text(title, style="bold")
     told = [(text, style) for text, style in remarks if text]
+    start = Text(title[: len(title) - len(title.lstrip())])
     if cell_len(title) + len(GAP) + len(", ".join(text for text, _ in told)) > page:
         yield line
         if not told:
             return
-        line = Text(title[: len(title) - len(title.lstrip())])
+        line = start.copy()
     for place, (text, style) in enumerate(told):
-        line.append(", " if place else GAP, style="not bold dim")
+        separator = ", " if place else GAP
+        if place and line.cell_len + len(separator) + cell_len(text) > page:
+            yield line.append(",", style="not bold dim")
+            line, separator = start.copy(), GAP
+        line.append(separator, style="not bold dim")
         line.append(text, style=f"not bold {style}")
     yield line
 

@@ -1,6 +1,6 @@
 """What a person is told for the names that readings have."""
 
-from vramline.readings import Cause, GpuState, MemoryPool
+from vramline.readings import Cause, GpuState, MemoryBound, MemoryPool
 
 CAUSES = {
     Cause.NOT_SUPPORTED: "not supported by this {device}",
@@ -39,7 +39,34 @@ POOLS = {
 
 STATES = {GpuState.ACTIVE: "", GpuState.ASLEEP: "asleep", GpuState.LOST: "lost"}
 
-VENDORS = {"nvidia": "NVIDIA", "amd": "AMD", "intel": "Intel", "apple": "Apple"}
+BOUNDS = {
+    MemoryBound.HOST: "",
+    MemoryBound.CGROUP: "limited by a cgroup",
+    MemoryBound.GTT: "limited by GTT",
+    MemoryBound.WIRED_LIMIT: "limited by macOS",
+    MemoryBound.SHARED_LIMIT: "limited by Windows",
+}
+"""What keeps the free memory from being all that the host has."""
+
+HIDDEN = {"nvidia": "hidden by CUDA_VISIBLE_DEVICES", "amd": "hidden from ROCm"}
+
+SILENT = "its driver tells nothing"
+SILENT_BUT = "its driver tells nothing else"
+
+_VENDORS = {
+    "nvidia": "NVIDIA",
+    "amd": "AMD",
+    "intel": "Intel",
+    "apple": "Apple",
+    "qualcomm": "Qualcomm",
+}
+_READERS = {"windows": "Display adapters"}
+"""A reader that is not of one vendor, and what it reads."""
+
+
+def vendor_name(vendor: str) -> str:
+    """Return what a person calls a vendor of readings, or a reader."""
+    return _VENDORS.get(vendor) or _READERS.get(vendor) or vendor.replace("pci:", "PCI vendor ")
 
 
 def printable(text: str) -> str:

@@ -6,19 +6,46 @@ snapshot, the rest from files that wake no GPU.
 
 from importlib.metadata import PackageNotFoundError, version
 
-from vramline.doctor import containers, cuda, driver, gpus, python
+from vramline.doctor import (
+    bus,
+    containers,
+    cuda,
+    driver,
+    gpus,
+    memory,
+    nodes,
+    processes,
+    python,
+    rocm,
+    vendors,
+    wsl,
+)
 from vramline.doctor.findings import Finding, Status, VersionOf, gather
 from vramline.machine import Machine
 from vramline.readings import Snapshot
 
 __all__ = ["Finding", "Status", "examine", "installed_version"]
 
-CHECKS = (*python.CHECKS, *driver.CHECKS, *gpus.CHECKS, *cuda.CHECKS)
+CHECKS = (
+    *python.CHECKS,
+    *vendors.CHECKS,
+    *gpus.CHECKS,
+    *memory.CHECKS,
+    *processes.CHECKS,
+    *cuda.CHECKS,
+    *rocm.CHECKS,
+)
 LINUX_CHECKS = (
     *python.LINUX_CHECKS,
+    *vendors.LINUX_CHECKS,
+    *bus.LINUX_CHECKS,
     *driver.LINUX_CHECKS,
+    *nodes.LINUX_CHECKS,
     *containers.LINUX_CHECKS,
+    *wsl.LINUX_CHECKS,
     *gpus.LINUX_CHECKS,
+    *memory.LINUX_CHECKS,
+    *processes.LINUX_CHECKS,
 )
 """Each takes the case, and gives no finding where it does not apply."""
 

@@ -1,27 +1,23 @@
-"""Checks on what lies round this process: a container, Windows, limits."""
+"""Checks on a container: which of its host's GPUs it was given, and still has."""
+
+from collections.abc import Iterator
 
 from vramline.doctor import surroundings
+from vramline.doctor.bus import is_minor
 from vramline.doctor.findings import Case, Finding, Findings, Status
+from vramline.doctor.makers import MAKERS, counted
+from vramline.doctor.nodes import give, is_given
 from vramline.readers.nvidia.errors import (
     LIBRARY_NOT_FOUND,
     OPERATING_SYSTEM,
     UNKNOWN,
     why_closed,
 )
-from vramline.units import format_bytes
 
 CONTAINER = "container"
-WSL = "WSL 2"
-LIMIT = "memory limit"
 
-GIVE_GPUS = {
-    "Docker": "docker run --gpus all ...",
-    # https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/cdi-support.html
-    "Podman": "podman run --device nvidia.com/gpu=all ...",
-    # https://kubernetes.io/docs/tasks/manage-gpus/scheduling-gpus/
-    "Kubernetes": "give the container the limit nvidia.com/gpu: 1",
-    "LXC": "lxc config device add CONTAINER gpu gpu, on the host",
-}
+_NVIDIA = MAKERS[0]
+
 # https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/install-guide.html
 CONFIGURE = (
     "on the host, with the NVIDIA Container Toolkit installed: "
@@ -30,11 +26,28 @@ CONFIGURE = (
 
 
 def container(case: Case) -> Findings:
-    """Whether a container was given the GPU that its host has, and still has it."""
+    """Whether a container was given the GPUs that its host has, and still has them."""
     kind = case.container
     if kind is None:
         return
-    driven = [gpu.address for gpu in case.on_bus if gpu.driver == "nvidia"]
+    findings = [*_of_nvidia(case, kind), *_of_kernel(case, kind)]
+    yield from findings
+    if all(finding.status is not Status.PROBLEM for finding in findings):
+        shown = " and ".join(_shown(case))
+        found = f"this is a {kind} container" + (f", with access to {shown}" if shown else "")
+        yield Finding(check=CONTAINER, status=Status.OK, found=found)
+
+
+def _shown(case: Case) -> Iterator[str]:
+    for maker in MAKERS:
+        given = [card for card in case.cards.get(maker.vendor, ()) if is_given(case, card)]
+        count = len(given if maker.in_kernel else case.gpus(maker.vendor))
+        if count:
+            yield counted(maker, count)
+
+
+def _of_nvidia(case: Case, kind: str) -> Findings:
+    driven = case.driven(_NVIDIA)
     has_node = surroundings.exists(case.machine, "/dev/nvidiactl")
     if driven and not has_node:
         yield _not_given(case, kind, driven)
@@ -42,11 +55,26 @@ def container(case: Case) -> Findings:
         yield _without_library(case)
     elif case.failed(why_closed(UNKNOWN)) or case.failed(why_closed(OPERATING_SYSTEM)):
         yield _taken_away()
-    else:
-        gpus = len(case.gpus())
-        shown = f"with access to {gpus} NVIDIA GPU{'' if gpus == 1 else 's'}"
-        found = f"this is a {kind} container" + (f", {shown}" if gpus else "")
-        yield Finding(check=CONTAINER, status=Status.OK, found=found)
+
+
+def _of_kernel(case: Case, kind: str) -> Findings:
+    """Compare the host's cards, which ``/sys`` shows in a container too, with its ``/dev``."""
+    for maker in MAKERS:
+        cards = case.cards.get(maker.vendor, ())
+        missing = [card for card in cards if not is_given(case, card)]
+        if not missing:
+            continue
+        addresses = [card.address for card in missing]
+        meant = len(missing) < len(cards) or all(is_minor(case, maker, each) for each in addresses)
+        yield Finding(
+            check=CONTAINER,
+            status=Status.NOTE if meant else Status.PROBLEM,
+            found=f"the host has an {maker.name} GPU at {', '.join(addresses)}; "
+            f"this {kind} container was not given it",
+            meaning="no program in this container can use it; "
+            "what is shown of it is what /sys tells",
+            mend=give(case, maker.vendor, missing[0]),
+        )
 
 
 def _not_given(case: Case, kind: str, driven: list[str]) -> Finding:
@@ -63,9 +91,9 @@ def _not_given(case: Case, kind: str, driven: list[str]) -> Finding:
         meaning="the image asks for GPUs, and nothing on the host answers that"
         if asked_for
         else "no program in this container can use it",
-        mend=f"{CONFIGURE}; then {GIVE_GPUS[kind]}"
+        mend=f"{CONFIGURE}; then {_NVIDIA.give[kind]}"
         if asked_for and kind == "Docker"
-        else GIVE_GPUS[kind],
+        else _NVIDIA.give[kind],
     )
 
 
@@ -95,50 +123,4 @@ def _taken_away() -> Finding:
     )
 
 
-def wsl(case: Case) -> Findings:
-    """Linux under Windows, where the driver is Windows' own.
-
-    https://docs.nvidia.com/cuda/wsl-user-guide/
-    """
-    if not case.wsl or case.container:
-        return
-    if versions := surroundings.library_versions(case.machine):
-        yield Finding(
-            check=WSL,
-            status=Status.PROBLEM,
-            found=f"a Linux driver ({', '.join(versions)}) is installed under WSL 2",
-            meaning="it takes the place of Windows' driver, and has no GPU to drive",
-            mend="sudo apt purge 'nvidia-driver-*' 'libnvidia-compute-*', or as your "
-            "distribution removes it",
-        )
-    names = surroundings.names_in(case.machine, surroundings.WSL_LIBRARIES)
-    if not any(name.startswith(surroundings.LIBRARY) for name in names):
-        yield Finding(
-            check=WSL,
-            status=Status.NOTE,
-            found=f"Windows offers no NVIDIA driver in {surroundings.WSL_LIBRARIES}",
-            meaning="an NVIDIA GPU of this machine cannot be used under WSL 2",
-            mend="install NVIDIA's driver on Windows, then run there: wsl --update",
-        )
-    elif case.gpus():
-        yield Finding(
-            check=WSL,
-            status=Status.NOTE,
-            found="the GPU is reached through Windows' driver",
-            meaning="the memory of each process is not told, nor are processes of Windows",
-        )
-
-
-def memory_limit(case: Case) -> Findings:
-    """The cgroup that bounds the host's memory."""
-    limit = case.snapshot.host.memory_limit_bytes
-    if limit is not None:
-        yield Finding(
-            check=LIMIT,
-            status=Status.NOTE,
-            found=f"{format_bytes(limit)}, set by {case.snapshot.host.limit_source}",
-            meaning="the system ends a process that goes past it, whatever the machine has left",
-        )
-
-
-LINUX_CHECKS = (container, wsl, memory_limit)
+LINUX_CHECKS = (container,)

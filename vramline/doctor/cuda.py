@@ -6,6 +6,7 @@ https://docs.nvidia.com/cuda/cuda-programming-guide/05-appendices/environment-va
 from collections.abc import Sequence
 
 from vramline.doctor.findings import Case, Finding, Findings, Status, title
+from vramline.doctor.makers import NVIDIA
 from vramline.readers.nvidia.visible import ORDER, VARIABLE, Mig, cuda_places, order_is_known
 from vramline.readings import GpuReading
 
@@ -15,7 +16,8 @@ MEND = f"unset {VARIABLE}, or name in it what `vramline` lists"
 def visible_devices(case: Case) -> Findings:
     """Which GPUs the environment hides from CUDA, and whether it means to."""
     value = case.environ.get(VARIABLE)
-    gpus = [gpu for gpu in case.snapshot.gpus if gpu.vendor == "nvidia"]
+    of_nvidia = [gpu for gpu in case.snapshot.gpus if gpu.vendor == NVIDIA]
+    gpus = [gpu for gpu in of_nvidia if not gpu.is_silent]
     if value is None or not gpus:
         return
     entries = [entry.strip() for entry in value.split(",")]

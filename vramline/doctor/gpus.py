@@ -2,30 +2,22 @@
 
 from collections.abc import Iterable
 
-from vramline.doctor import surroundings
-from vramline.doctor.findings import LOOK_FOR_XIDS, Case, Finding, Findings, Status, title
+from vramline.doctor import memory, processes, surroundings
+from vramline.doctor.findings import Case, Finding, Findings, Status, title
 from vramline.readers.nvidia.reader import may_suspend
 from vramline.readers.pci import DEVICES
-from vramline.readings import Cause, GpuReading, GpuState, MemoryPool
+from vramline.readings import Cause, GpuReading, GpuState
 
 SLEEP = "sleep"
 OPENING = "opening the driver"
-MEMORY = "memory"
 MIG = "MIG"
 ANSWERS = "answers"
-PROCESSES = "processes"
 VALUES = "values"
 
 SLOW_SECONDS = 2.0
 """Two looks at a driver that somebody keeps open take well under a second."""
 
 
-_MEND = {
-    Cause.NO_PERMISSION: "run it as root, or ask who administers this machine",
-    Cause.DRIVER_TOO_OLD: "update NVIDIA's driver",
-    Cause.DRIVER_ERROR: LOOK_FOR_XIDS,
-    Cause.GARBLED: "update NVIDIA's driver",
-}
 _WORDS = {
     Cause.NO_PERMISSION: "refused to this user",
     Cause.DRIVER_TOO_OLD: "unknown to this old driver",
@@ -42,7 +34,7 @@ def lost(case: Case) -> Findings:
             status=Status.PROBLEM,
             found=f"{title(gpu)} is lost",
             meaning="it fell off the bus (power, heat, its slot), or needs a reset",
-            mend=f"{LOOK_FOR_XIDS}, then reboot",
+            mend=case.look_in_log(gpu.vendor, then="reboot"),
         )
 
 
@@ -57,7 +49,7 @@ def silent(case: Case) -> Findings:
                 status=Status.PROBLEM,
                 found=f"{title(gpu)} does not answer",
                 meaning="a call into the driver hangs; what is shown of it is old or not known",
-                mend=f"{LOOK_FOR_XIDS}, then reboot",
+                mend=case.look_in_log(gpu.vendor, then="reboot"),
             )
 
 
@@ -68,7 +60,8 @@ def asleep(case: Case) -> Findings:
             check=SLEEP,
             status=Status.NOTE,
             found=f"{title(gpu)} is asleep",
-            meaning="it saves power, and wakes when a program uses it; vramline leaves it asleep",
+            meaning="it saves power, and wakes when a program uses it; vramline leaves it asleep"
+            + (", and reads of it what wakes nothing" if gpu.memory_used_bytes is not None else ""),
         )
 
 
@@ -119,18 +112,6 @@ def opening(case: Case) -> Findings:
     )
 
 
-def shared_memory(case: Case) -> Findings:
-    """GPUs that have no memory of their own."""
-    for gpu in case.snapshot.gpus:
-        if gpu.memory_pool is not MemoryPool.VRAM:
-            yield Finding(
-                check=MEMORY,
-                status=Status.NOTE,
-                found=f"{title(gpu)} has the host's memory",
-                meaning="its figures are the host's: a model counts once, not against both",
-            )
-
-
 def instances(case: Case) -> Findings:
     """GPUs that are cut into MIG instances."""
     for gpu in case.gpus():
@@ -144,40 +125,32 @@ def instances(case: Case) -> Findings:
             )
 
 
-def strangers(case: Case) -> Findings:
-    """Processes that hold memory and cannot be named from here."""
-    for gpu in case.snapshot.gpus:
-        unnamed = [process for process in gpu.processes or () if process.name is None]
-        if unnamed:
-            yield Finding(
-                check=PROCESSES,
-                status=Status.NOTE,
-                found=f"{len(unnamed)} of {len(gpu.processes or ())} on {title(gpu)} "
-                "cannot be named",
-                meaning="they run outside this container"
-                if case.container
-                else "they ended just now, or this user may not see them",
-                mend="docker run --pid=host ..." if case.container == "Docker" else None,
-            )
-
-
 def values(case: Case) -> Findings:
     """Values that could be had, and could not be read."""
     for gpu in case.snapshot.gpus:
+        told = (*memory.told_apart(gpu), *processes.told_apart(gpu))
         for cause, words in _WORDS.items():
-            fields = [field for field, why in gpu.unknown.items() if why is cause]
-            if fields:
+            fields = [name for name, why in gpu.unknown.items() if why is cause]
+            if untold := [name for name in fields if name not in told]:
                 yield Finding(
                     check=VALUES,
                     status=Status.NOTE,
-                    found=f"{title(gpu)}: {', '.join(fields)} {words}",
-                    mend=_MEND[cause],
+                    found=f"{title(gpu)}: {', '.join(untold)} {words}",
+                    mend=_mend(case, gpu.vendor, cause),
                 )
+
+
+def _mend(case: Case, vendor: str, cause: Cause) -> str | None:
+    if cause is Cause.NO_PERMISSION:
+        return "run it as root, or ask who administers this machine"
+    if cause is Cause.DRIVER_ERROR:
+        return case.look_in_log(vendor)
+    return case.newer_driver(vendor)
 
 
 def _in_state(case: Case, state: GpuState) -> Iterable[GpuReading]:
     return (gpu for gpu in case.snapshot.gpus if gpu.state is state)
 
 
-CHECKS = (lost, silent, shared_memory, instances, strangers, values)
+CHECKS = (lost, silent, instances, values)
 LINUX_CHECKS = (asleep, sleepless, opening)

@@ -2,11 +2,13 @@
 
 import re
 
-from vramline.doctor.findings import NVIDIA, NVIDIA_ON_BUS, Case, Finding, Findings, Status
-from vramline.readers.pci import find_gpus
+from vramline.doctor.findings import Case, Finding, Findings, Status
+from vramline.doctor.makers import MAKERS
 
 BINDING = "Python binding"
 LAST_RESORT = "gpu-tracker"
+
+_NVIDIA = MAKERS[0]
 
 MEND_BINDING = "pip uninstall -y pynvml && pip install --force-reinstall nvidia-ml-py"
 
@@ -37,21 +39,25 @@ def binding(case: Case) -> Findings:
     elif not case.machine.has_library("pynvml"):
         yield Finding(
             check=BINDING,
-            status=Status.PROBLEM if case.on_bus or case.wsl else Status.NOTE,
+            status=Status.PROBLEM if case.driven(_NVIDIA) or case.wsl else Status.NOTE,
             found="nvidia-ml-py is not installed",
-            meaning="no NVIDIA GPU can be read without it",
+            meaning="of an NVIDIA GPU only what Windows tells is known: no power, no CUDA"
+            if case.machine.platform == "win32"
+            else "no NVIDIA GPU of a PC or a server can be read without it",
             mend="pip install nvidia-ml-py",
         )
 
 
 def last_resort(case: Case) -> Findings:
-    """gpu-tracker, where it is all that could still read a GPU."""
+    """gpu-tracker, where it is all that could still read a GPU.
+
+    It can where the kernel's driver works, and this package's own reader does not.
+    """
     stands_in = any(gpu.uid.startswith(f"{LAST_RESORT}:") for gpu in case.snapshot.gpus)
-    vendors = {NVIDIA: NVIDIA_ON_BUS, "amd": "0x1002"}
     unread = [
-        vendor
-        for vendor, number in vendors.items()
-        if not case.gpus(vendor) and find_gpus(case.machine, number)
+        maker
+        for maker in MAKERS
+        if maker.program and case.driven(maker) and not case.gpus(maker.vendor)
     ]
     installed = case.version_of(LAST_RESORT)
     if stands_in:
@@ -62,11 +68,14 @@ def last_resort(case: Case) -> Findings:
             meaning="it tells the sum over all GPUs of a vendor, and nothing of each",
         )
     elif unread and installed is None:
+        names = " and ".join(maker.name for maker in unread)
+        programs = " or ".join(maker.program for maker in unread if maker.program)
         yield Finding(
             check=LAST_RESORT,
             status=Status.NOTE,
-            found=f"{LAST_RESORT}, the last resort for GPUs that cannot be read, is not installed",
-            meaning="it may read them through nvidia-smi or amd-smi where those work",
+            found=f"{names} GPUs are here, and could not be read; {LAST_RESORT}, "
+            "which may stand in, is not installed",
+            meaning=f"it asks {programs}, and helps where that works",
             mend="pip install 'vramline[gpu-tracker]'",
         )
     elif unread:

@@ -37,6 +37,26 @@ def is_wsl(machine: Machine) -> bool:
     return "microsoft" in read(machine, "/proc/sys/kernel/osrelease").lower()
 
 
+def is_root(machine: Machine) -> bool:
+    """Tell whether this process runs as root, whatever a container leaves of its rights."""
+    status = read(machine, "/proc/self/status")
+    return re.search(r"^Uid:\s+[0-9]+\s+0\s", status, re.MULTILINE) is not None
+
+
+def sees_all_processes(machine: Machine) -> bool:
+    """Tell whether ``/proc`` is that of the whole system, and not of a PID namespace below it.
+
+    The kernel's own threads run in the topmost namespace only, the first of them as number 2.
+    https://man7.org/linux/man-pages/man7/pid_namespaces.7.html
+    """
+    return read(machine, "/proc/2/comm").strip() == "kthreadd"
+
+
+def kernel_options(machine: Machine) -> list[str]:
+    """Return what the kernel was started with."""
+    return read(machine, "/proc/cmdline").split()
+
+
 def library_versions(machine: Machine) -> list[str]:
     """Return the versions of NVIDIA's library that are installed, by its files' names."""
     found = set()
@@ -60,8 +80,21 @@ def read(machine: Machine, path: str) -> str:
     """Return the file's text, empty where it cannot be read."""
     try:
         return machine.read(path)
-    except OSError:
+    except (OSError, ValueError):
         return ""
+
+
+def may_open(machine: Machine, path: str) -> bool | None:
+    """Tell whether this user may read and write the file; ``None`` where there is none.
+
+    It is not opened. What a container's rules for devices refuse is refused here too.
+    """
+    try:
+        return machine.may_open(path)
+    except PermissionError:
+        return False
+    except OSError:
+        return None
 
 
 def names_in(machine: Machine, folder: str) -> list[str]:

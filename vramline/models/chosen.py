@@ -22,15 +22,20 @@ def checked_choice(gpu: str | int | None) -> str | int | None:
 
 
 def choose_gpus(gpus: Sequence[GpuReading], choice: str | int | None) -> list[GpuReading]:
-    """Return the GPUs that *choice* means, as ``ResourceMonitor`` takes it: often one, or none."""
+    """Return the GPUs that *choice* means, as ``ResourceMonitor`` takes it: often one, or none.
+
+    Each vendor numbers its own GPUs: of those with one number it is the likeliest
+    to hold a model, as it is where nothing is chosen.
+    """
     if choice == ALL_GPUS:
         return [gpu for gpu in gpus if gpu.parent_uid is None and _is_shown(gpu, gpus)]
     if isinstance(choice, str):
         return [gpu for gpu in gpus if gpu.uid == choice]
-    if choice is not None:
-        return [gpu for gpu in gpus if gpu.index == choice and gpu.parent_uid is None][:1]
-    visible = [gpu for gpu in gpus if gpu.visible]
-    return sorted(visible, key=_cuda_order)[:1]
+    if choice is None:
+        chosen = [gpu for gpu in gpus if gpu.visible]
+    else:
+        chosen = [gpu for gpu in gpus if gpu.index == choice and gpu.parent_uid is None]
+    return sorted(chosen, key=_likeliest)[:1]
 
 
 def _is_shown(gpu: GpuReading, gpus: Sequence[GpuReading]) -> bool:
@@ -38,9 +43,14 @@ def _is_shown(gpu: GpuReading, gpus: Sequence[GpuReading]) -> bool:
     return gpu.visible or any(each.visible for each in gpus if each.parent_uid == gpu.uid)
 
 
-def _cuda_order(gpu: GpuReading) -> tuple[bool, float]:
-    number = math.inf if gpu.cuda_index is None else gpu.cuda_index
-    return gpu.vendor != "nvidia", number
+def _likeliest(gpu: GpuReading) -> tuple[bool, bool, bool, float]:
+    """Return what orders GPUs. Those with the same stay as the snapshot has them: by number."""
+    return (
+        gpu.is_silent,
+        gpu.vendor != "nvidia",
+        gpu.memory_pool is not MemoryPool.VRAM,
+        math.inf if gpu.cuda_index is None else gpu.cuda_index,
+    )
 
 
 def gigabytes(gpus: Iterable[GpuReading], figure: Callable[[GpuReading], int | None]) -> float:

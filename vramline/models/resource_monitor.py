@@ -15,11 +15,15 @@ millisecond beyond what the driver itself takes (docs/performance.md).
 What is read, and how
 ---------------------
 NVIDIA GPUs are read through ``pynvml``, the module of the distribution
-``nvidia-ml-py``. The figures are the driver's own: no program is started and no
-output is parsed. Where NVML fails, or has no answer for a vendor, gpu-tracker is
-tried if it is installed (``pip install 'vramline[gpu-tracker]'``). The host is read
-from the kernel on Linux, with the limits of the cgroups that this process is in,
-and through psutil elsewhere.
+``nvidia-ml-py``; AMD's and Intel's from what their Linux drivers tell; a Mac's from
+the IO registry; on Windows all others from the system's own counters. The figures
+are the driver's: no tool's output for people is parsed. Where a vendor's GPUs cannot
+be read so, gpu-tracker is tried if it is installed
+(``pip install 'vramline[gpu-tracker]'``). The host is read from the kernel on Linux,
+with the limits of the cgroups that this process is in, and through psutil elsewhere.
+
+Where a GPU has no memory of its own its figures are the host's, as far as the GPU
+may use it, and a model counts once.
 
 What happens when it cannot be read
 -----------------------------------
@@ -155,7 +159,8 @@ class ResourceMonitor:
     """Watches the host and one GPU for an application that loads models.
 
     The GPU is the first one that CUDA would show this process (it follows
-    ``CUDA_VISIBLE_DEVICES``), NVIDIA before other vendors. ``gpu`` chooses another.
+    ``CUDA_VISIBLE_DEVICES``), NVIDIA before other vendors, and of others one with
+    memory of its own before one that shares the host's. ``gpu`` chooses another.
     Among GPUs of different models CUDA has an order of its own, which only
     ``CUDA_DEVICE_ORDER=PCI_BUS_ID`` makes the driver's: without it, the first is
     the driver's first.

@@ -4,16 +4,34 @@ A vendor is one module, or package, in this folder, with ``open_reader(machine)`
 and one name in ``VENDORS``.
 """
 
+from collections.abc import Mapping
 from importlib import import_module
 
 from vramline.machine import Machine
 from vramline.readers.base import GpuReader
 
-VENDORS = ("nvidia",)
-"""Every vendor with a reader of ours, in the order in which snapshots list them."""
+LINUX, MACOS, WINDOWS = "linux", "darwin", "win32"
+
+VENDORS: Mapping[str, frozenset[str]] = {
+    "nvidia": frozenset({LINUX, WINDOWS}),
+    "amd": frozenset({LINUX}),
+    "intel": frozenset({LINUX}),
+    "apple": frozenset({MACOS}),
+    "windows": frozenset({WINDOWS}),
+}
+"""Every reader of ours, in the order in which snapshots list them, and where it can read.
+
+``apple`` and ``windows`` ask a system that tells of every vendor's GPUs: each of
+their readings names its own.
+"""
 
 FALLBACK_VENDORS = ("nvidia", "amd")
 """The vendors that gpu-tracker can be asked about where no reader of ours answers."""
+
+
+def vendors_on(platform: str) -> tuple[str, ...]:
+    """Return the readers that can find something on a platform, as ``sys.platform`` names it."""
+    return tuple(vendor for vendor, platforms in VENDORS.items() if platform in platforms)
 
 
 def open_reader(vendor: str, machine: Machine) -> GpuReader:

@@ -25,24 +25,43 @@ def cause_of(error: OSError) -> Cause:
     return Cause.NOT_SUPPORTED if error.errno in _ABSENT else Cause.DRIVER_ERROR
 
 
-def read_text(machine: Machine, path: str) -> str | Cause:
-    """Return the file's text, or why it cannot be had."""
+def read_text(
+    machine: Machine, path: str, *, explain: Callable[[OSError], Cause] = cause_of
+) -> str | Cause:
+    """Return the file's text, or why it cannot be had; *explain* is the driver's own meaning."""
     try:
         return machine.read(path)
     except OSError as error:
-        return cause_of(error)
+        return explain(error)
     except ValueError:
         # The path came out of another file, and holds what no path can.
         return Cause.GARBLED
 
 
-def count(text: str) -> int | Cause:
-    """Return the whole number that *text* is: neither negative nor past 63 bits."""
-    try:
-        number = int(text)
-    except ValueError:
+def read_number(
+    machine: Machine,
+    path: str,
+    *,
+    least: int = 0,
+    most: int = LARGEST_COUNT,
+    explain: Callable[[OSError], Cause] = cause_of,
+) -> int | Cause:
+    """Return the whole number in the file, or why there is none from *least* to *most*."""
+    text = read_text(machine, path, explain=explain)
+    if isinstance(text, Cause):
+        return text
+    number = count(text, least=least)
+    return number if isinstance(number, Cause) or number <= most else Cause.GARBLED
+
+
+def count(text: str, *, least: int = 0) -> int | Cause:
+    """Return the whole number that *text* is: not below *least*, nor past 63 bits."""
+    digits = text.strip()
+    # int() would take 1_000 and the digits of every script. 63 bits have 19 of them.
+    if not (digits.isascii() and digits.removeprefix("-").isdigit() and len(digits) <= 20):
         return Cause.GARBLED
-    return number if 0 <= number <= LARGEST_COUNT else Cause.GARBLED
+    number = int(digits)
+    return number if least <= number <= LARGEST_COUNT else Cause.GARBLED
 
 
 def all_known(values: Iterable[T | Cause]) -> list[T] | Cause:

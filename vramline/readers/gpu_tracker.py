@@ -30,8 +30,8 @@ import re
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING
 
 from vramline.errors import ReadError, ReaderUnavailableError
 from vramline.machine import Machine
@@ -39,9 +39,6 @@ from vramline.readers.base import GpuReader
 from vramline.readers.causes import settle
 from vramline.readings import Cause, GpuReading
 from vramline.units import MIB
-
-if TYPE_CHECKING:
-    from tempfile import TemporaryDirectory
 
 NAMES = {"nvidia": "NVIDIA", "amd": "AMD"}
 PROGRAMS = {"nvidia": "nvidia-smi", "amd": "amd-smi"}
@@ -55,7 +52,7 @@ LARGEST = 2**43 - 1
 _FIGURES = [
     field.name
     for field in fields(GpuReading)
-    if field.default is None and field.name not in {"name", "parent_uid"}
+    if field.default is None and field.name not in {"name", "parent_uid", "memory_free_bound_by"}
 ]
 
 # What Python says of the places where gpu-tracker 5.0.1 stops, and what that means here.
@@ -109,7 +106,7 @@ class GpuTrackerReader:
         self._clock = clock
         self._measured_at = -math.inf
         self._outcome: GpuReading | str = ""
-        self._folder: TemporaryDirectory[str] | None = None
+        self._folder = ExitStack()
 
     def devices(self) -> Sequence[str]:
         return [_uid(self._brand)]
@@ -131,8 +128,7 @@ class GpuTrackerReader:
         return tuple(readings)
 
     def close(self) -> None:
-        if self._folder is not None:
-            self._folder.cleanup()  # a child that is still at work ends when this is gone
+        self._folder.close()  # a child that is still at work ends when this is gone
 
     def _measure(self) -> GpuReading | str:
         try:
@@ -143,13 +139,12 @@ class GpuTrackerReader:
     def _run(self) -> str:
         # Not at the top: every start of vramline looks here whether there is something to run.
         import subprocess
-        from tempfile import TemporaryDirectory
 
         try:
-            self._folder = TemporaryDirectory(prefix="vramline-", ignore_cleanup_errors=True)
             # The child's own limit is for the case that nobody is left to end it.
             limit = str(self._timeout_seconds + 5)
-            with self._folder as folder:
+            with self._folder:
+                folder = self._folder.enter_context(self._machine.scratch_folder())
                 return self._machine.run(
                     [self._python, "-P", "-u", CHILD, self._brand, folder, limit],
                     timeout_seconds=self._timeout_seconds,

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from vramline.machine import Machine
+from vramline.readers.causes import count
+from vramline.readings import Cause
 
 TICKS_PER_SECOND = 100
 """USER_HZ, the unit of start times in /proc: 100 on every architecture with a GPU driver."""
@@ -49,8 +51,10 @@ class Processes:
         try:
             # A name may hold spaces and parentheses: only the last one closes it.
             head, _, tail = self._machine.read(f"/proc/{pid}/stat").rpartition(")")
-            ticks = int(tail.split(None, 20)[19])
-        except (OSError, ValueError, IndexError):
+            ticks = count(tail.split(None, 20)[19])
+        except (OSError, IndexError):
+            return UNSEEN
+        if isinstance(ticks, Cause):
             return UNSEEN
         known = self._known.get(pid)
         if known is None or known[0] != (ticks, head):  # the name in it may change as well
@@ -74,8 +78,9 @@ class Processes:
 
     def _started(self) -> float | None:
         if self._boot_time is None:
-            line = re.search(r"^btime (\d+)$", self._read("/proc/stat"), re.MULTILINE)
-            self._boot_time = float(line[1]) if line else None
+            line = re.search(r"^btime (\S+)$", self._read("/proc/stat"), re.MULTILINE)
+            seconds = count(line[1]) if line else Cause.NOT_SUPPORTED
+            self._boot_time = None if isinstance(seconds, Cause) else float(seconds)
         return self._boot_time
 
     def _full_name(self, pid: int, comm: str) -> str:
@@ -115,7 +120,7 @@ class Processes:
                 )
                 self._keep(pid, known := (started, identity))
             return known[1]
-        except (psutil.Error, OSError):
+        except (psutil.Error, OSError, AttributeError):  # a recording may lack the question
             return UNSEEN
 
 

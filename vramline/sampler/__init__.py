@@ -9,11 +9,12 @@ from functools import partial
 from typing import Self
 
 from vramline.machine import LiveMachine, Machine
-from vramline.readers import FALLBACK_VENDORS, VENDORS, open_fallback, open_reader
+from vramline.readers import FALLBACK_VENDORS, open_fallback, open_reader, vendors_on
 from vramline.readers.host import HostReader
 from vramline.readings import FrozenDict, HostReading, Snapshot
 from vramline.sampler import process
 from vramline.sampler.guard import GuardedReader
+from vramline.sampler.joining import one_each
 from vramline.sampler.rounds import Deadlines, VendorReport
 
 __all__ = ["Deadlines", "Sampler", "take_snapshot"]
@@ -64,9 +65,10 @@ class Sampler:
         now: Callable[[], datetime] = _utc_now,
     ) -> None:
         machine = machine or LiveMachine()
+        vendors = vendors_on(machine.platform)
         deadlines = deadlines or Deadlines()
         in_background = Deadlines(opening_seconds=deadlines.opening_seconds, reading_seconds=0)
-        self._host = HostReader(machine, clock=clock)
+        self._host = HostReader(machine)
         self._now = now
         self._clock = clock
         self._opening_seconds = deadlines.opening_seconds
@@ -74,7 +76,7 @@ class Sampler:
             vendor: GuardedReader(
                 partial(open_reader, vendor, machine), name=vendor, deadlines=deadlines, clock=clock
             )
-            for vendor in VENDORS
+            for vendor in vendors
         }
         self._fallbacks = {
             vendor: GuardedReader(
@@ -84,6 +86,7 @@ class Sampler:
                 clock=clock,
             )
             for vendor in FALLBACK_VENDORS
+            if vendor in vendors
         }
         self._told: object = None
         self._let_go = weakref.finalize(self, _close, self._all_guards())
@@ -100,8 +103,6 @@ class Sampler:
         self._host.read()
         for guard in self._guards.values():
             guard.begin()
-        for vendor in self._fallbacks.keys() - self._guards.keys():
-            self._fallbacks[vendor].begin()
 
     def snapshot(self) -> Snapshot:
         """Return the machine as it is now. Never raises for what the hardware does."""
@@ -115,9 +116,8 @@ class Sampler:
             for vendor, each in rounds.items()
         }
         for vendor, fallback in self._fallbacks.items():
-            report = reports.get(vendor, VendorReport())
-            if not report.readings:
-                reports[vendor] = _with_fallback(report, fallback.read(until=until))
+            if not _are_told(vendor, reports):
+                reports[vendor] = _with_fallback(reports[vendor], fallback.read(until=until))
         snapshot = assemble(self._now(), host, reports)
         self._tell_changes(snapshot)
         return snapshot
@@ -141,17 +141,30 @@ def assemble(
     taken_at: datetime, host: HostReading, reports: Mapping[str, VendorReport]
 ) -> Snapshot:
     """Put the vendors' reports and the host's reading together."""
+    gpus = one_each(report.readings for report in reports.values())
+    # What another reader found is here, as NVIDIA's GPUs are on Windows without NVML.
+    here = {gpu.vendor for gpu in gpus}
+    absent = {
+        vendor: report.absent
+        for vendor, report in reports.items()
+        if report.absent and vendor not in here
+    }
+    failures = {vendor: report.failure for vendor, report in reports.items() if report.failure}
     return Snapshot(
         taken_at=taken_at,
         host=host,
-        gpus=tuple(gpu for report in reports.values() for gpu in report.readings),
-        absent=FrozenDict(_told(reports, "absent")),
-        failures=FrozenDict(_told(reports, "failure")),
+        gpus=gpus,
+        absent=FrozenDict(absent),
+        failures=FrozenDict(failures),
     )
 
 
-def _told(reports: Mapping[str, VendorReport], what: str) -> Iterable[tuple[str, str]]:
-    return ((vendor, text) for vendor, report in reports.items() if (text := getattr(report, what)))
+def _are_told(vendor: str, reports: Mapping[str, VendorReport]) -> bool:
+    """Tell whether there are readings of the vendor's GPUs, by whichever reader."""
+    by_its_own = bool(reports[vendor].readings)
+    return by_its_own or any(
+        gpu.vendor == vendor for report in reports.values() for gpu in report.readings
+    )
 
 
 def _with_fallback(report: VendorReport, fallback: VendorReport) -> VendorReport:

@@ -89,6 +89,7 @@ LOOSE = (
     "memory_pool",  # where NVML does not support the question it is the host's
     "memory_total_bytes",
     "memory_free_bytes",
+    "memory_free_bound_by",
     "processes",  # of a driver that has but one of the two lists it is that one's
 )
 

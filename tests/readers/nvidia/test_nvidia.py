@@ -10,15 +10,16 @@ from tests.readers.nvidia.machines import AVAILABLE, HOST, TOTAL, machine, on_bu
 from tests.standin import SOURCES, StandIn, build, run_python, write_script
 from vramline.errors import ReadError, ReaderUnavailableError
 from vramline.machine import Machine, RecordedMachine
+from vramline.readers.base import GpuReader
 from vramline.readers.nvidia import open_reader
-from vramline.readers.nvidia.findings import MOMENTARY
-from vramline.readers.nvidia.reader import NvidiaReader
+from vramline.readers.unread import MOMENTARY
 from vramline.readings import (
     Cause,
     FrozenDict,
     GpuProcess,
     GpuReading,
     GpuState,
+    MemoryBound,
     MemoryPool,
     ProcessKind,
 )
@@ -44,14 +45,14 @@ def clock() -> Clock:
     return Clock()
 
 
-OpenReader = Callable[..., NvidiaReader]
+OpenReader = Callable[..., GpuReader]
 
 
 @pytest.fixture
 def opened(nvml: StandIn, clock: Clock) -> Iterator[OpenReader]:
     readers = []
 
-    def make(at: Machine | None = None) -> NvidiaReader:
+    def make(at: Machine | None = None) -> GpuReader:
         readers.append(open_reader(at or machine(), clock=clock))
         return readers[-1]
 
@@ -60,7 +61,7 @@ def opened(nvml: StandIn, clock: Clock) -> Iterator[OpenReader]:
         reader.close()
 
 
-def read_all(reader: NvidiaReader) -> list[GpuReading]:
+def read_all(reader: GpuReader) -> list[GpuReading]:
     readings = [gpu for device in reader.devices() for gpu in reader.read(device)]
     return list(reader.arrange(readings))
 
@@ -229,6 +230,7 @@ def test_unified_memory_is_what_the_host_has_available(
             memory_total_bytes=TOTAL,
             memory_used_bytes=TOTAL - AVAILABLE,
             memory_free_bytes=AVAILABLE,
+            memory_free_bound_by=MemoryBound.HOST,
         ),
         Cause.NOT_SUPPORTED,
         "memory_reserved_bytes",
@@ -332,7 +334,7 @@ def test_without_hardware_a_missing_driver_is_no_failure(nvml: StandIn, code: in
     [
         (12, None, f"an NVIDIA GPU is at {ADDRESS.format(1)}, but .* not installed"),
         (9, "nvidia", "modprobe nvidia"),
-        (12, "nouveau", "bound to nouveau"),
+        (12, "nvidiafb", "bound to nvidiafb"),
     ],
 )
 def test_hardware_without_its_driver_is_a_failure(

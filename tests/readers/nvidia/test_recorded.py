@@ -144,6 +144,7 @@ def test_an_orin_is_a_name_and_the_hosts_memory(nvml: StandIn) -> None:
             "fan_percent",
             "throttle",
             "memory_reserved_bytes",
+            "processes",
         )
     )
 

@@ -1,6 +1,5 @@
 """The host itself: processors, memory, swap, what cgroups leave of them, and pressure."""
 
-import time
 from collections.abc import Callable
 from dataclasses import fields
 
@@ -21,13 +20,14 @@ class HostReader:
     """Reads the host. Any number of threads may read at once.
 
     Args:
-        clock: Tells the seconds between two looks at the processors' counters.
+        clock: Tells the seconds between two looks at the processors' counters: the
+            machine's own clock, unless another is given.
     """
 
-    def __init__(self, machine: Machine, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, machine: Machine, *, clock: Callable[[], float] | None = None) -> None:
         self._machine = machine
         self._cgroups = Cgroups(machine)
-        self._cpu = CpuRate(clock)
+        self._cpu = CpuRate(clock or machine.clock)
 
     def read(self) -> HostReading:
         """Read everything once. What fails costs the fields that come from it, and never raises.

@@ -13,6 +13,7 @@ class HostMemory:
 
     memory_total_bytes: int | None = None
     memory_available_bytes: int | None = None
+    available_source: str | None = None
     memory_used_bytes: int | None = None
     memory_percent: float | None = None
     memory_limit_bytes: int | None = None
@@ -50,9 +51,11 @@ def memory_figures(system: SystemMemory, bounds: Sequence[Bound] | Cause) -> dic
     """Return the memory fields of a reading. A figure that is not known is its cause."""
     system = _without_absurdities(system)
     lowest = bounds if isinstance(bounds, Cause) else _lowest(bounds)
+    available, available_source = _available(system, bounds)
     return {
         "memory_total_bytes": system.total_bytes,
-        "memory_available_bytes": _available(system, bounds),
+        "memory_available_bytes": available,
+        "available_source": available_source,
         "memory_used_bytes": difference(system.total_bytes, system.available_bytes),
         "memory_percent": _percent(system, bounds),
         "memory_limit_bytes": lowest.limit_bytes if isinstance(lowest, Bound) else lowest,
@@ -91,11 +94,17 @@ def _lowest(bounds: Sequence[Bound]) -> Bound | None:
     return min(bounds, key=lambda bound: bound.limit_bytes, default=None)
 
 
-def _available(system: SystemMemory, bounds: Sequence[Bound] | Cause) -> int | Cause:
+def _available(
+    system: SystemMemory, bounds: Sequence[Bound] | Cause
+) -> tuple[int, str | None] | tuple[Cause, Cause]:
+    """Return what is available, and the cgroup that leaves no more."""
     if isinstance(bounds, Cause):
-        return bounds
+        return bounds, bounds
     rooms = all_known([system.available_bytes, *(bound.available_bytes for bound in bounds)])
-    return rooms if isinstance(rooms, Cause) else min(rooms)
+    if isinstance(rooms, Cause):
+        return rooms, rooms
+    least = min(rooms)
+    return least, None if least == rooms[0] else bounds[rooms.index(least) - 1].source
 
 
 def _percent(system: SystemMemory, bounds: Sequence[Bound] | Cause) -> float | Cause:

@@ -1,6 +1,9 @@
 """NVIDIA GPUs, through NVML and its Python binding pynvml. Linux and Windows.
 
 https://docs.nvidia.com/deploy/nvml-api/
+
+On Linux also what NVML leaves out: the GPU of a Jetson (``readers/tegra.py``), and cards
+that the driver nouveau has taken, which are listed without figures.
 """
 
 import time
@@ -10,25 +13,89 @@ from types import ModuleType
 
 from vramline.errors import ReadError, ReaderUnavailableError
 from vramline.machine import Machine
+from vramline.readers.base import GpuReader
+from vramline.readers.drm import Card, find_cards
+from vramline.readers.joined import JoinedReader
+from vramline.readers.nvidia.board import OnBoard, arrange_by
 from vramline.readers.nvidia.errors import DRIVER_NOT_LOADED, LIBRARY_NOT_FOUND, why_closed
 from vramline.readers.nvidia.findings import VENDOR
 from vramline.readers.nvidia.reader import NvidiaReader, Slot
 from vramline.readers.pci import PciGpu, find_gpus, is_asleep
+from vramline.readers.silent import SilentCards, card_without_node
+from vramline.readers.tegra import TegraReader, find_board, is_tegra
 from vramline.readings import GpuReading
 
 PCI_VENDOR = "0x10de"
+NVIDIA, NOUVEAU = "nvidia", "nouveau"
 
 
-def open_reader(machine: Machine, *, clock: Callable[[], float] = time.monotonic) -> NvidiaReader:
-    """Open NVML and look for GPUs.
+def open_reader(machine: Machine, *, clock: Callable[[], float] = time.monotonic) -> GpuReader:
+    """Look for GPUs: in NVML, on the board, and under nouveau.
 
-    Where every GPU sleeps NVML is not opened, as that would wake them. Raises
-    ``ReaderUnavailableError`` where there is no NVIDIA GPU, or no binding, and
-    ``ReadError`` where there is one and its driver does not work.
+    Where every GPU sleeps NVML is not opened, as that would wake them; nor where
+    other drivers have them all. Raises ``ReaderUnavailableError`` where there is
+    no NVIDIA GPU for this system's programs, or no binding, and ``ReadError``
+    where there is one and its driver does not work.
     """
-    nvml = _binding(machine)
     on_bus = find_gpus(machine, PCI_VENDOR)
-    driven = [gpu.address for gpu in on_bus if gpu.driver == "nvidia"]
+    silent = _silent_cards(machine, on_bus)
+    readers = _open_first(machine, on_bus, clock, or_else=bool(silent))
+    if silent:
+        count = sum(len(reader.devices()) for reader in readers)
+        readers.append(SilentCards(machine, VENDOR, "NVIDIA", silent, first_index=count))
+    return readers[0] if len(readers) == 1 else JoinedReader(readers)
+
+
+def _open_first(
+    machine: Machine, on_bus: Sequence[PciGpu], clock: Callable[[], float], *, or_else: bool
+) -> list[GpuReader]:
+    """Open NVML, or else the board's files; nothing of the two where there is something else."""
+    board = find_board(machine)
+    on_tegra = board is not None or is_tegra(machine)
+    needing = [gpu for gpu in on_bus if _needs_driver(gpu)]
+    if on_bus and not needing and not on_tegra:
+        if or_else:
+            return []
+        raise ReaderUnavailableError(_kept(on_bus[0]))
+    try:
+        reader = _open_nvml(machine, on_bus, clock)
+    except (ReaderUnavailableError, ReadError) as error:
+        if isinstance(error, ReadError) and needing:
+            raise
+        if board is not None:
+            return [TegraReader(machine, board, arrange=arrange_by(machine.environ))]
+        if or_else:
+            return []
+        if on_tegra:
+            raise ReaderUnavailableError(
+                "the GPU of this Tegra system is not in use: the driver nvgpu is not loaded"
+            ) from error
+        raise
+    return [OnBoard(machine, reader) if on_tegra else reader]
+
+
+def _needs_driver(gpu: PciGpu) -> bool:
+    return not (gpu.driver == NOUVEAU or gpu.is_kept)
+
+
+def _kept(gpu: PciGpu) -> str:
+    return f"the NVIDIA GPU at {gpu.address} is kept for a virtual machine, by {gpu.driver}"
+
+
+def _silent_cards(machine: Machine, on_bus: Sequence[PciGpu]) -> list[Card]:
+    cards = {card.address: card for card in find_cards(machine, {NOUVEAU})}
+    for gpu in on_bus:
+        if gpu.driver == NOUVEAU:
+            card = card_without_node(machine, gpu.address, NOUVEAU)
+            cards.setdefault(card.address, card)
+    return [cards[address] for address in sorted(cards)]
+
+
+def _open_nvml(
+    machine: Machine, on_bus: Sequence[PciGpu], clock: Callable[[], float]
+) -> NvidiaReader:
+    nvml = _binding(machine)
+    driven = [gpu.address for gpu in on_bus if gpu.driver == NVIDIA]
     asleep = [address for address in driven if is_asleep(machine, address)]
     if driven and driven == asleep:
         return NvidiaReader(machine, nvml, _by_address(driven), is_open=False, clock=clock)
@@ -63,14 +130,13 @@ def _init(nvml: ModuleType, on_bus: Sequence[PciGpu]) -> None:
     except nvml.NVMLError as error:
         if error.value not in (LIBRARY_NOT_FOUND, DRIVER_NOT_LOADED):
             raise ReadError(why_closed(error.value)) from error
-        if on_bus:
-            raise ReadError(_without_driver(on_bus, error.value)) from error
+        if gpu := next(filter(_needs_driver, on_bus), None):
+            raise ReadError(_without_driver(gpu, error.value)) from error
         raise ReaderUnavailableError("no NVIDIA GPU, and no NVIDIA driver") from error
 
 
-def _without_driver(on_bus: Sequence[PciGpu], code: int) -> str:
-    gpu = on_bus[0]
-    if gpu.driver not in (None, "nvidia"):
+def _without_driver(gpu: PciGpu, code: int) -> str:
+    if gpu.driver not in (None, NVIDIA):
         return (
             f"the NVIDIA GPU at {gpu.address} is bound to {gpu.driver}, which reports nothing: "
             "install NVIDIA's driver"

@@ -39,35 +39,36 @@ FOR_GOOD = (Cause.NOT_SUPPORTED, Cause.DRIVER_TOO_OLD)
 _WHY_CLOSED = {
     UNINITIALIZED: "another part of this program shut NVML down; it will be opened again",
     DRIVER_NOT_LOADED: (
-        "the NVIDIA kernel module is not loaded: run `sudo modprobe nvidia`, "
-        "or reboot if the driver was just installed"
+        "the NVIDIA driver is not loaded: reboot if it was just installed, "
+        "on Linux run `sudo modprobe nvidia`"
     ),
     LIBRARY_NOT_FOUND: (
         "the driver's library libnvidia-ml is not installed: install NVIDIA's driver, "
         "or start the container with access to the GPU"
     ),
     LIB_RM_VERSION_MISMATCH: (
-        "the NVIDIA kernel module and libnvidia-ml are of different versions, "
-        "as after a driver update: reboot, or unload and load the module"
+        "the NVIDIA driver and its library libnvidia-ml are of different versions, "
+        "as after a driver update: reboot, or on Linux unload and load the kernel module"
     ),
     NO_PERMISSION: (
-        "this user may not open the NVIDIA driver: see who may read and write /dev/nvidiactl"
+        "this user may not open the NVIDIA driver: on Linux see who may read and write "
+        "/dev/nvidiactl"
     ),
     OPERATING_SYSTEM: (
         "the system blocks the NVIDIA driver's devices, as a container that was not "
         "started with access to the GPU does"
     ),
-    GPU_IS_LOST: "a GPU fell off the bus: look for Xid 79 in `dmesg`, and reboot",
+    GPU_IS_LOST: "a GPU fell off the bus: reboot, on Linux after a look for Xid 79 in `dmesg`",
     UNKNOWN: (
         "NVML fails with an unknown error, as in a container that has lost its GPU: "
-        "restart the container, and look for Xid lines in `dmesg`"
+        "restart the container; on Linux look for Xid lines in `dmesg`"
     ),
 }
 
 
 def why_closed(code: int) -> str:
     """Return why nothing of the driver can be read, and what would mend it."""
-    return _WHY_CLOSED.get(code, f"NVML fails with error {code}: look for NVRM lines in `dmesg`")
+    return _WHY_CLOSED.get(code, f"NVML fails with error {code}: on Linux look for NVRM lines in `dmesg`")
 
 
 ENDS_SESSION = (UNINITIALIZED, DRIVER_NOT_LOADED, LIB_RM_VERSION_MISMATCH)

@@ -4,48 +4,19 @@ Until then a figure that is not known is its ``Cause``.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
 from vramline.machine import Machine
 from vramline.readers.causes import settle
-from vramline.readers.host.cgroups import Cgroups
 from vramline.readers.nvidia.gauges import Gauge
 from vramline.readers.nvidia.visible import Visibility
 from vramline.readers.processes import Processes
-from vramline.readings import Cause, FrozenDict, GpuReading, GpuState
+from vramline.readers.shared_memory import SharedMemory
+from vramline.readings import Cause, GpuReading
 
 VENDOR = "nvidia"
-
-MOMENTARY = (
-    "memory_total_bytes",
-    "memory_used_bytes",
-    "memory_free_bytes",
-    "memory_reserved_bytes",
-    "utilization_percent",
-    "memory_utilization_percent",
-    "temperature_celsius",
-    "power_watts",
-    "power_limit_watts",
-    "clock_mhz",
-    "memory_clock_mhz",
-    "fan_percent",
-    "throttle",
-    "processes",
-)
-"""The fields that hold at one moment only: of a device that cannot be asked none is known."""
-
-LASTING = (
-    "index",
-    "name",
-    "pci_address",
-    "driver_version",
-    "cuda_version",
-    "compute_capability",
-    "memory_bandwidth_bytes_per_second",
-)
-"""Of such a device these may be known from before."""
 
 Figures = dict[str, Any]
 
@@ -83,7 +54,7 @@ class Site:
     machine: Machine
     processes: Processes
     visibility: Visibility
-    cgroups: Cgroups
+    shared_memory: SharedMemory
 
 
 def reading(site: Site, figures: Figures, *, uid: str, **place: int | str | None) -> GpuReading:
@@ -93,11 +64,3 @@ def reading(site: Site, figures: Figures, *, uid: str, **place: int | str | None
     visible, cuda_index = site.visibility.of(figures["uid"])
     figures.update(vendor=VENDOR, visible=visible, cuda_index=cuda_index, **place)
     return settle(GpuReading, figures)
-
-
-def unread(known: GpuReading, state: GpuState, cause: Cause) -> GpuReading:
-    """Return what is known of a device that was not asked, or did not answer."""
-    unknown = dict.fromkeys(MOMENTARY, cause)
-    unknown |= {name: cause for name in LASTING if getattr(known, name) is None}
-    nothing: dict[str, Any] = dict.fromkeys(MOMENTARY)
-    return replace(known, state=state, unknown=FrozenDict(unknown), age_seconds=0.0, **nothing)

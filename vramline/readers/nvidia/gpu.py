@@ -5,10 +5,14 @@ Multi-Instance GPU: https://docs.nvidia.com/datacenter/tesla/mig-user-guide/
 
 from vramline.readers.nvidia import gauges
 from vramline.readers.nvidia.errors import INVALID_ARGUMENT, NOT_FOUND, cause_of
-from vramline.readers.nvidia.findings import Figures, Panel, Site, reading, unread
+from vramline.readers.nvidia.findings import Figures, Panel, Site, reading
 from vramline.readers.nvidia.gauges import Gauge, check_gone
 from vramline.readers.nvidia.memory import Holders, Memory
+from vramline.readers.unread import unread
 from vramline.readings import Cause, GpuReading, GpuState
+
+NO_ADDRESS = "0000:00:00.0"
+"""What NVML says of Orin's GPU, which is not on the PCI bus. It is the address of a bridge."""
 
 
 class Gpu:
@@ -44,6 +48,8 @@ class Gpu:
         """
         figures = self._panel.figures()
         _put_bandwidth(figures)
+        if figures["pci_address"] == NO_ADDRESS:
+            figures["pci_address"] = Cause.NOT_SUPPORTED
         figures.update(self._memory.figures())
         figures.update(self._holders.figures())
         gpu = reading(self._site, figures, uid=uid, index=index)

@@ -1,12 +1,10 @@
 """The memory of one device, and who holds it."""
 
-from vramline.readers.host import read_memory
-from vramline.readers.host.memory import HostMemory
 from vramline.readers.nvidia import gauges
 from vramline.readers.nvidia.errors import FOR_GOOD
 from vramline.readers.nvidia.findings import Figures, Site
 from vramline.readers.nvidia.gauges import Gauge, Values
-from vramline.readings import Cause, GpuProcess, MemoryPool, ProcessKind
+from vramline.readings import Cause, GpuProcess, ProcessKind
 
 
 class Memory:
@@ -27,7 +25,7 @@ class Memory:
         """Return the four figures, and whose memory they are of."""
         answer = self._gauge.ask()
         if self._is_unified(answer):
-            return self._figures_of_host()
+            return self._site.shared_memory.figures()
         if isinstance(answer, Cause):
             return dict.fromkeys(gauges.MEMORY.fields, answer)
         if not _adds_up(*answer):
@@ -47,25 +45,8 @@ class Memory:
 
     def _total_of_host(self) -> int | None:
         if self._host_total is None:
-            self._host_total = self._host().memory_total_bytes
+            self._host_total = self._site.shared_memory.host().memory_total_bytes
         return self._host_total
-
-    def _host(self) -> HostMemory:
-        return read_memory(self._site.machine, cgroups=self._site.cgroups)
-
-    def _figures_of_host(self) -> Figures:
-        host = self._host()
-        figures: Figures = {
-            "memory_total_bytes": host.memory_total_bytes,
-            "memory_used_bytes": host.memory_used_bytes,
-            "memory_free_bytes": host.memory_available_bytes,
-        }
-        cause = next(iter(host.unknown.values()), Cause.NOT_SUPPORTED)
-        known = {field: cause if value is None else value for field, value in figures.items()}
-        return known | {
-            "memory_pool": MemoryPool.UNIFIED,
-            "memory_reserved_bytes": Cause.NOT_SUPPORTED,
-        }
 
 
 def _adds_up(total: int, used: int, free: int, reserved: int | None) -> bool:

@@ -10,9 +10,8 @@ from types import ModuleType
 from vramline.errors import ReadError
 from vramline.machine import Machine
 from vramline.pauses import GrowingPause
-from vramline.readers.host.cgroups import Cgroups
 from vramline.readers.nvidia.errors import INVALID_ARGUMENT, NOT_FOUND, cause_of, why_closed
-from vramline.readers.nvidia.findings import Site, unread
+from vramline.readers.nvidia.findings import Site
 from vramline.readers.nvidia.gauges import (
     GpuLostError,
     SessionGoneError,
@@ -23,6 +22,8 @@ from vramline.readers.nvidia.gpu import Gpu
 from vramline.readers.nvidia.visible import Mig, Visibility
 from vramline.readers.pci import is_asleep
 from vramline.readers.processes import Processes
+from vramline.readers.shared_memory import SharedMemory
+from vramline.readers.unread import unread
 from vramline.readings import Cause, GpuReading, GpuState
 
 REST_SECONDS = 10.0
@@ -79,7 +80,7 @@ class NvidiaReader:
             machine=machine,
             processes=Processes(machine),
             visibility=Visibility(machine.environ),
-            cgroups=Cgroups(machine),
+            shared_memory=SharedMemory(machine),
         )
         self._lock = threading.Lock()
         self._is_open = is_open

@@ -1,4 +1,3 @@
-import errno
 import os
 import subprocess
 import sys
@@ -7,7 +6,7 @@ from types import ModuleType
 
 import pytest
 
-from vramline.machine import LiveMachine, RecordedMachine
+from vramline.machine import LiveMachine
 
 needs_a_shell = pytest.mark.skipif(sys.platform == "win32", reason="runs a POSIX shell")
 
@@ -75,58 +74,6 @@ def test_a_library_is_found_without_being_imported() -> None:
     assert unlikely not in sys.modules
     assert not LiveMachine().has_library("no_such_module_anywhere")
     assert LiveMachine(libraries={"handed_over": ModuleType("x")}).has_library("handed_over")
-
-
-def test_a_recording_starts_no_program_and_has_its_own_libraries_only() -> None:
-    machine = RecordedMachine({}, libraries={"pynvml": ModuleType("pynvml")})
-
-    with pytest.raises(FileNotFoundError):
-        machine.which("python3")
-    with pytest.raises(FileNotFoundError):
-        machine.run([sys.executable], timeout_seconds=60)
-    assert [machine.has_library(name) for name in ("pynvml", "json")] == [True, False]
-
-
-def test_a_recorded_machine_answers_from_its_entries_alone() -> None:
-    machine = RecordedMachine(
-        {
-            "/sys/card/vendor": "0x10de\n",
-            "/sys/card/firmware": {"base64": "AAEC"},
-            "/sys/card/busy": {"errno": "EBUSY"},
-            "/sys/card/empty": {"dir": []},
-            "/sys/class/card0": {"symlink": "../card"},
-            "/sys/loop": {"symlink": "loop"},
-        }
-    )
-
-    assert machine.read("/sys/class/card0/vendor") == "0x10de\n"
-    assert machine.read("/sys/card/firmware") == "\x00\x01\x02"
-    assert machine.list("/sys/class/card0") == ["busy", "empty", "firmware", "vendor"]
-    assert machine.list("/sys/card/empty") == []
-    assert machine.readlink("/sys/class/card0") == "../card"
-    assert machine.may_open("/sys/card/vendor")
-
-
-@pytest.mark.parametrize(
-    ("path", "number"),
-    [
-        ("/sys/card/busy", errno.EBUSY),
-        ("/sys/card", errno.EISDIR),
-        ("/sys/card/nothing", errno.ENOENT),
-        ("/sys/loop", errno.ENOENT),
-    ],
-)
-def test_what_a_recorded_machine_does_not_hold_is_the_error_that_it_was(
-    path: str, number: int
-) -> None:
-    machine = RecordedMachine(
-        {"/sys/card/busy": {"errno": "EBUSY"}, "/sys/loop": {"symlink": "loop"}}
-    )
-
-    with pytest.raises(OSError, match=path) as raised:
-        machine.read(path)
-
-    assert raised.value.errno == number
 
 
 def test_a_live_machine_reads_beneath_its_host_root(tmp_path: Path) -> None:
