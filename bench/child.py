@@ -32,11 +32,13 @@ class Setting:
         library: The stand-in, as it was built.
         script: What the stand-in answers. ``None``: this machine as it is.
         files: What the bare loop reads.
+        root: The folder that has the machine's ``/proc`` and ``/sys``, where it is not this one.
     """
 
     library: str
     script: str | None
     files: tuple[str, ...] = ()
+    root: str = ""
 
 
 class Child:
@@ -185,7 +187,7 @@ def main(subject: str, setting: Mapping[str, Any]) -> None:
         library = Path(setting["library"])
         standin = StandIn(library, library.with_name(f"{os.getpid()}.txt"))
         standin.load(setting["script"])
-    ask = open_subject(subject, setting["files"])
+    ask = open_subject(subject, setting["files"], setting["root"])
     ask()
     time.sleep(0.15)  # vramline's first two looks at the processors are that far apart
     commands: Mapping[str, Callable[..., object]] = {

@@ -26,6 +26,7 @@ NVITOP_DEVICES = "nvitop Device.as_snapshot()"
 NVITOP_SNAPSHOT = "nvitop take_snapshots()"
 GPUSTAT = "gpustat.new_query()"
 GLANCES = "Glances' NVIDIA card"
+GLANCES_CARDS = "Glances' cards"
 HOST_FILES = "bare loop over the same files"
 HOST_READER = "vramline HostReader.read()"
 PSUTIL = "psutil: processors, memory, swap, affinity"
@@ -37,6 +38,7 @@ NEEDS = {
     NVITOP_SNAPSHOT: "nvitop",
     GPUSTAT: "gpustat",
     GLANCES: "glances",
+    GLANCES_CARDS: "glances",
 }
 """The module without which a subject is left out."""
 
@@ -46,17 +48,22 @@ def is_installed(subject: str) -> bool:
     return subject not in NEEDS or find_spec(NEEDS[subject]) is not None
 
 
-def open_subject(name: str, files: Sequence[str]) -> Ask:
-    """Open a subject; *files* are those that the bare loop reads."""
+def open_subject(name: str, files: Sequence[str], root: str = "") -> Ask:
+    """Open a subject.
+
+    Args:
+        files: Those that the bare loop reads.
+        root: Where the machine's files are, if it is not this machine.
+    """
     if name == BARE:
         return bare_loop(files)
+    if name == SNAPSHOT:
+        return Sampler(LiveMachine(host_root=root)).snapshot
+    if name == GLANCES_CARDS:
+        return _glances_cards(root)
     if name == HOST_FILES:
         return lambda: [read_file(path) for path in files]
     return _OPENERS[name]()
-
-
-def _snapshot() -> Ask:
-    return Sampler().snapshot
 
 
 def _monitor() -> Ask:
@@ -163,6 +170,16 @@ def _glances() -> Ask:
     return ask
 
 
+def _glances_cards(root: str) -> Ask:
+    folder = f"{root}/sys/class/drm"
+    cards: list[Any] = [
+        import_module("glances.plugins.gpu.cards.amd").AmdGPU(drm_root_folder=folder),
+        import_module("glances.plugins.gpu.cards.intel").IntelGPU(drm_root_folder=folder),
+        import_module("glances.plugins.gpu.cards.nvidia").NvidiaGPU(),
+    ]
+    return lambda: [card.get_device_stats() for card in cards]
+
+
 def _host_reader() -> Ask:
     return HostReader(LiveMachine()).read
 
@@ -183,7 +200,6 @@ def _psutil() -> Ask:
 
 _OPENERS: Mapping[str, Callable[[], Ask]] = {
     NVML_ALONE: nvml_alone,
-    SNAPSHOT: _snapshot,
     MONITOR: _monitor,
     NVITOP: _nvitop,
     NVITOP_ONE_BY_ONE: _nvitop_one_by_one,
