@@ -32,6 +32,7 @@ ID = "3f2a9c0d11ee" * 5
         ({"/proc/self/cgroup": f"0::/system.slice/docker-{ID}.scope\n"}, {}, "Docker"),
         ({"/proc/self/cgroup": f"0::/machine.slice/libpod-{ID}.scope\n"}, {}, "Podman"),
         ({"/proc/self/cgroup": "0::/lxc.payload.box\n"}, {}, "LXC"),
+        ({"/run/systemd/container": "lxc\n", "/proc/self/cgroup": "0::/init.scope\n"}, {}, "LXC"),
     ],
 )
 def test_a_container_is_known_by_its_marks(
@@ -46,6 +47,7 @@ def test_a_system_of_its_own_is_no_container() -> None:
     entries = {"/proc/self/cgroup": "0::/user.slice/user-1000.slice/dockerd-tools.scope\n"}
 
     assert found("container", {"/proc/self/cgroup": "0::/init.scope\n"}) == []
+    assert found("container", {"/run/systemd/container": "wsl\n"}) == []
     assert found("container", entries) == []
 
 

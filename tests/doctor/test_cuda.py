@@ -62,6 +62,20 @@ def test_an_entry_that_is_no_gpu_is_a_problem(value: str, wrong: str, left: str)
     ]
 
 
+def test_a_name_may_be_that_of_a_gpu_that_does_not_tell_its_own() -> None:
+    environ = {VARIABLE: "GPU-7"}
+    snapshot = shown(environ, a_gpu(0), a_gpu(1, uid="0000:02:00.0"))
+
+    assert found(VARIABLE, snapshot=snapshot, environ=environ) == [
+        Finding(
+            check=VARIABLE,
+            status=Status.NOTE,
+            found="'GPU-7': whether 'GPU-7' is here is not known",
+            meaning="a GPU that sleeps, or is read without NVML, does not tell its name in CUDA",
+        )
+    ]
+
+
 def test_a_gpu_that_is_named_twice_is_a_problem() -> None:
     assert findings("0,0") == [
         Finding(

@@ -182,6 +182,7 @@ def test_a_gpu_that_is_cut_into_instances_is_told() -> None:
 
 
 REFUSED = "run it as root, or ask who administers this machine"
+REFUSED_ON_WINDOWS = "run it as administrator, or ask who administers this machine"
 KERNEL = "update the kernel and linux-firmware"
 CAUSES = {
     Cause.NO_PERMISSION: "refused to this user",
@@ -197,8 +198,8 @@ CAUSES = {
         ("linux", "nvidia", [REFUSED, "update NVIDIA's driver", XIDS, "update NVIDIA's driver"]),
         ("linux", "amd", [REFUSED, KERNEL, "sudo dmesg | grep -iE 'amdgpu|radeon'", KERNEL]),
         ("linux", "intel", [REFUSED, KERNEL, "sudo dmesg | grep -wE 'xe|i915'", KERNEL]),
-        ("win32", "amd", [REFUSED, "update AMD's driver", None, "update AMD's driver"]),
-        ("win32", "qualcomm", [REFUSED, "update Qualcomm's driver", None]),
+        ("win32", "amd", [REFUSED_ON_WINDOWS, "update AMD's driver", None, "update AMD's driver"]),
+        ("win32", "qualcomm", [REFUSED_ON_WINDOWS, "update Qualcomm's driver", None]),
         ("darwin", "apple", [REFUSED, "update macOS", None, "update macOS"]),
     ],
 )

@@ -10,7 +10,7 @@ from vramline.units import GIB
 
 APU = "GPU 0 (AMD Radeon 890M)"
 ONCE = "what it takes is gone from the host's: a model counts once, not against both"
-UNIFIED = an_amd_apu(memory_pool=MemoryPool.UNIFIED, name="Apple M4 Max")
+UNIFIED = an_amd_apu(vendor="apple", memory_pool=MemoryPool.UNIFIED, name="Apple M4 Max")
 NODE = {"/dev/dri/renderD128": ""}
 FULL = without(
     an_intel_gpu(), Cause.NO_PERMISSION, "memory_used_bytes", "memory_free_bytes", "throttle"

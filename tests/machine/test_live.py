@@ -94,7 +94,15 @@ def test_a_live_machine_reads_beneath_its_host_root(tmp_path: Path) -> None:
 def test_a_live_machine_reads_a_long_file_whole(tmp_path: Path) -> None:
     (tmp_path / "long").write_bytes(b"x" * 200_000)
 
-    assert len(LiveMachine(host_root=str(tmp_path)).read("/long")) == 200_000
+    assert len(LiveMachine().read(f"{tmp_path}/long")) == 200_000
+
+
+def test_what_is_neither_in_proc_nor_in_sys_is_this_systems_under_any_root(tmp_path: Path) -> None:
+    (tmp_path / "own").write_text("of the container")
+    machine = LiveMachine(host_root=f"{tmp_path}/host")
+
+    assert machine.read(f"{tmp_path}/own") == "of the container"
+    assert machine.may_open("/dev/null")
 
 
 def test_a_library_that_was_handed_over_is_not_imported() -> None:

@@ -81,6 +81,9 @@ def test_a_driver_that_comes_with_the_kernel_has_the_kernels_version() -> None:
     assert driver_version(RecordedMachine(kernel | own), "amdgpu") == "6.10.5"
     assert driver_version(RecordedMachine(kernel), "amdgpu") == "6.12.107"
     assert driver_version(RecordedMachine({}), "amdgpu") is None
+    for nonsense in ("6.1\x1b[31m", "\0", "9" * 5000):
+        unclear = {"/sys/module/amdgpu/version": nonsense}
+        assert driver_version(RecordedMachine(kernel | unclear), "amdgpu") == "6.12.107"
 
 
 @given(st.text(), st.text(), st.text())

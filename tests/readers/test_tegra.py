@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.machines import entries_of
+from tests.machines import DATA, entries_of
 from tests.readers.breakage import CAUSES, absurdities, breakages, changes, fed_by, unexplained
 from tests.readers.nvidia.machines import AVAILABLE, HOST, TOTAL
 from vramline.errors import ReadError
@@ -23,7 +23,7 @@ from vramline.readings import (
 
 Entries = Mapping[str, Any]
 
-BOARDS = ("nano", "tx2_nx", "agx_xavier", "agx_orin", "agx_thor")
+BOARDS = sorted(path.stem for path in (DATA / "tegra").glob("*.json"))
 ORIN_LABEL = "/sys/bus/i2c/drivers/ina3221/1-0040/hwmon/hwmon3/in1_label"
 ORIN_CURRENT = "/sys/bus/i2c/drivers/ina3221/1-0040/hwmon/hwmon3/curr1_input"
 ORIN_GPU = "/sys/devices/platform/bus@0/17000000.gpu"

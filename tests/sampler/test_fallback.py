@@ -70,8 +70,9 @@ def test_where_nvml_fails_gpu_tracker_is_tried_next(standin_library: Path, tmp_p
         "['gpu-tracker:nvidia'] ['amd', 'intel']",
         str(
             {
-                "nvidia": "the NVIDIA kernel module and libnvidia-ml are of different versions, "
-                "as after a driver update: reboot, or unload and load the module"
+                "nvidia": "the NVIDIA driver and its library libnvidia-ml are of different "
+                "versions, as after a driver update: reboot, or on Linux unload and load the "
+                "kernel module"
             }
         ),
     ]

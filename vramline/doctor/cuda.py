@@ -7,7 +7,14 @@ from collections.abc import Sequence
 
 from vramline.doctor.findings import Case, Finding, Findings, Status, title
 from vramline.doctor.makers import NVIDIA
-from vramline.readers.nvidia.visible import ORDER, VARIABLE, Mig, cuda_places, order_is_known
+from vramline.readers.nvidia.visible import (
+    ORDER,
+    PREFIXES,
+    VARIABLE,
+    Mig,
+    cuda_places,
+    order_is_known,
+)
 from vramline.readings import GpuReading
 
 MEND = f"unset {VARIABLE}, or name in it what `vramline` lists"
@@ -29,11 +36,14 @@ def visible_devices(case: Case) -> Findings:
     elif len(set(entries)) < len(entries):
         meaning = "CUDA then shows no GPU at all"
         yield _finding(Status.PROBLEM, f"{value!r} names a GPU twice", meaning, MEND)
-    elif (wrong := _first_wrong(entries, gpus)) is not None:
+    elif (wrong := _first_wrong(entries, gpus)) is None:
+        yield _finding(Status.NOTE, f"{value!r} shows CUDA {_names(shown)}")
+    elif wrong.startswith(PREFIXES) and not all(gpu.uid.startswith(PREFIXES) for gpu in gpus):
+        meaning = "a GPU that sleeps, or is read without NVML, does not tell its name in CUDA"
+        yield _finding(Status.NOTE, f"{value!r}: whether {wrong!r} is here is not known", meaning)
+    else:
         meaning = "CUDA leaves out that entry and all after it: it shows " + _names(shown)
         yield _finding(Status.PROBLEM, f"{value!r}: {wrong!r} is no GPU here", meaning, MEND)
-    else:
-        yield _finding(Status.NOTE, f"{value!r} shows CUDA {_names(shown)}")
 
 
 def order(case: Case) -> Findings:

@@ -142,7 +142,8 @@ def values(case: Case) -> Findings:
 
 def _mend(case: Case, vendor: str, cause: Cause) -> str | None:
     if cause is Cause.NO_PERMISSION:
-        return "run it as root, or ask who administers this machine"
+        user = "administrator" if case.machine.platform == "win32" else "root"
+        return f"run it as {user}, or ask who administers this machine"
     if cause is Cause.DRIVER_ERROR:
         return case.look_in_log(vendor)
     return case.newer_driver(vendor)

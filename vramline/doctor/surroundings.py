@@ -17,6 +17,10 @@ LIBRARY_FOLDERS = (
 """Where distributions, Google's nodes and NixOS put the driver's libraries."""
 
 _MARKS = {"/.dockerenv": "Docker", "/run/.containerenv": "Podman"}
+# A container with a cgroup namespace does not see the cgroup that tells. Where it has systemd,
+# that says what started it: https://systemd.io/CONTAINER_INTERFACE/
+_TOLD = "/run/systemd/container"
+_TOLD_KINDS = {"docker": "Docker", "podman": "Podman", "lxc": "LXC", "lxc-libvirt": "LXC"}
 _CGROUPS = {"kubepods": "Kubernetes", "docker": "Docker", "libpod": "Podman", "lxc": "LXC"}
 
 
@@ -27,9 +31,10 @@ def container(machine: Machine) -> str | None:
     if "KUBERNETES_SERVICE_HOST" in machine.environ:
         return "Kubernetes"
     marked = (kind for path, kind in _MARKS.items() if exists(machine, path))
+    told = _TOLD_KINDS.get(read(machine, _TOLD).strip())
     cgroup = read(machine, f"/proc/{machine.process}/cgroup")
     grouped = (kind for word, kind in _CGROUPS.items() if re.search(rf"/{word}[-./]", cgroup))
-    return next(marked, None) or next(grouped, None)
+    return next(marked, None) or told or next(grouped, None)
 
 
 def is_wsl(machine: Machine) -> bool:

@@ -14,14 +14,19 @@ from types import ModuleType
 MAX_FILE_BYTES = 16 * 2**20
 """No file that a reader asks for is near this size: what is longer is cut off."""
 
+MOVED = ("/proc", "/sys")
+"""What is looked for under the host's root."""
+
 
 class LiveMachine:
     """This machine.
 
     Args:
         host_root: The folder under which the host's ``/proc`` and ``/sys`` are
-            mounted, for a process in a container that is to see its host.
-            The limits of the container itself do not count then.
+            mounted, for a process in a container that is to see its host. All
+            else, such as ``/dev``, is the container's own: what it was not given
+            there it could not open in the host's either. The limits of the
+            container itself do not count then.
         libraries: Modules that the caller has imported, by name.
     """
 
@@ -43,31 +48,34 @@ class LiveMachine:
     def environ(self) -> Mapping[str, str]:
         return os.environ
 
+    def _place(self, path: str) -> str:
+        return self._root + path if self._root and path.startswith(MOVED) else path
+
     def read(self, path: str) -> str:
         return self.read_bytes(path).decode("utf-8", "replace")
 
     def read_bytes(self, path: str) -> bytes:
         # os.read costs a third of what open() does, and readers do little else.
-        descriptor = os.open(self._root + path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        descriptor = os.open(self._place(path), os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
         try:
             return _read_all(descriptor)
         finally:
             os.close(descriptor)
 
     def list(self, path: str) -> list[str]:
-        return sorted(os.listdir(self._root + path))
+        return sorted(os.listdir(self._place(path)))
 
     def readlink(self, path: str) -> str:
-        return os.readlink(self._root + path)
+        return os.readlink(self._place(path))
 
     def may_open(self, path: str) -> bool:
-        os.stat(self._root + path)
-        return os.access(self._root + path, os.R_OK | os.W_OK)
+        os.stat(self._place(path))
+        return os.access(self._place(path), os.R_OK | os.W_OK)
 
     def ioctl(self, path: str, request: int, memory: bytes, pointers: Mapping[int, int]) -> bytes:
         from vramline.machine.ioctl import call
 
-        return call(self._root + path, request, memory, pointers)
+        return call(self._place(path), request, memory, pointers)
 
     def clock(self) -> float:
         return time.monotonic()

@@ -125,9 +125,14 @@ LASTING: Queries = {
     "address": (6, Address),
     "kind": (15, Kind),
     "driver_version": (18, DriverVersion),
+}
+"""What the graphics kernel keeps in its own books."""
+PRESENT: Queries = {
+    "engine": (61, EnginePerformance),
+    "performance": (62, Performance),
     "limits": (63, Limits),
 }
-PRESENT: Queries = {"engine": (61, EnginePerformance), "performance": (62, Performance)}
+"""What it has to ask the GPU's driver for, which may wake the GPU."""
 
 
 def ask(gdi32: Any, luid: int, queries: Queries) -> dict[str, Any]:

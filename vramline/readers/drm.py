@@ -11,6 +11,7 @@ from vramline.machine import Machine
 from vramline.readers.pci import ADDRESS, is_suspended, normal_address, read, read_id
 
 CARDS = "/sys/class/drm"
+LONGEST_VERSION = 100
 
 _CARD = re.compile(r"card[0-9]+")  # card1-DP-1 is a connector
 _NODE = re.compile(r"(?:card|renderD)[0-9]+")
@@ -69,7 +70,8 @@ def is_asleep(machine: Machine, card: Card) -> bool:
 def driver_version(machine: Machine, driver: str) -> str | None:
     """Return the driver's version: the kernel's own, for a driver that comes with the kernel."""
     for path in (f"/sys/module/{driver}/version", "/proc/sys/kernel/osrelease"):
-        if version := read(machine, path):
+        version = read(machine, path)
+        if version.isprintable() and 0 < len(version) <= LONGEST_VERSION:
             return version
     return None
 

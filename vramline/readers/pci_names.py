@@ -6,9 +6,18 @@ https://pci-ids.ucw.cz/
 import re
 
 from vramline.machine import Machine
+from vramline.readers.drm import Card
 from vramline.readers.pci import read
 
 LISTS = ("/usr/share/hwdata/pci.ids", "/usr/share/misc/pci.ids", "/usr/share/pci.ids")
+
+
+def name_of(machine: Machine, card: Card, maker: str) -> str | None:
+    """Return the card's name, with who made the chip before it."""
+    if card.vendor_id is None or card.device_id is None:
+        return None
+    name = device_name(machine, card.vendor_id, card.device_id)
+    return None if name is None else f"{maker} {marketing_name(name)}"
 
 
 def device_name(machine: Machine, vendor_id: str, device_id: str) -> str | None:

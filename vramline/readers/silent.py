@@ -13,7 +13,7 @@ from vramline.readers.causes import cause_of, settle
 from vramline.readers.drm import Card, driver_version, is_asleep
 from vramline.readers.hwmon import Hwmon
 from vramline.readers.pci import DEVICES, normal_address, read_id
-from vramline.readers.pci_names import device_name, marketing_name
+from vramline.readers.pci_names import name_of
 from vramline.readers.unread import LASTING, MOMENTARY, unread
 from vramline.readings import Cause, GpuReading, GpuState
 
@@ -81,14 +81,6 @@ def _figures(
         "pci_address": card.address,
         "driver_version": driver_version(machine, card.driver) or Cause.NOT_SUPPORTED,
     }
-
-
-def name_of(machine: Machine, card: Card, maker: str) -> str | None:
-    """Return the card's name, with who made the chip before it."""
-    if card.vendor_id is None or card.device_id is None:
-        return None
-    name = device_name(machine, card.vendor_id, card.device_id)
-    return None if name is None else f"{maker} {marketing_name(name)}"
 
 
 def card_without_node(machine: Machine, address: str, driver: str) -> Card:

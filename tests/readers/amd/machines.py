@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.machines import entries_of
+from tests.readers.clients.machines import KTHREADD
 from tests.readers.nvidia.machines import HOST
 from vramline.machine import RecordedMachine
 from vramline.readers.amd import open_reader
@@ -81,8 +82,11 @@ class Watched(RecordedMachine):
 
 
 def machine(entries: Entries, **given: Any) -> Watched:
-    """Return the machine with the files, a host round them, and the lists of names."""
-    return Watched({**HOST, **NAMES, **entries}, **given)
+    """Return the machine with the files, a host round them, and the lists of names.
+
+    Its processes can all be seen.
+    """
+    return Watched({**HOST, **KTHREADD, **NAMES, **entries}, **given)
 
 
 def recorded(name: str, **given: Any) -> Watched:

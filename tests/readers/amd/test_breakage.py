@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.machines import entries_of
 from tests.readers.amd.machines import (
     CARD,
+    DATA,
     Clock,
     Entries,
     apu,
@@ -69,8 +70,20 @@ FEEDS: Mapping[str, set[str]] = {
     r"/proc/\d+/vram_": {"processes"},
 }
 
+
+def in_use() -> Entries:
+    """Return a process that has the APU open."""
+    return {
+        "/sys/class/drm/renderD128/device/uevent": "PCI_SLOT_NAME=0000:c1:00.0\n",
+        "/proc/5/stat": f"5 (ollama) S {'1 ' * 18}500 0\n",
+        "/proc/5/status": "Uid:\t1000\t1000\t1000\t1000\n",
+        "/proc/5/fd/7": {"symlink": "/dev/dri/renderD128"},
+        "/proc/5/fdinfo/7": "drm-client-id: 1\ndrm-pdev: 0000:c1:00.0\ndrm-memory-gtt: 5 MiB\n",
+    }
+
+
 AMDGPU = {**CAUSES, "EBUSY": Cause.ASLEEP, "EPERM": Cause.ASLEEP}
-"""What the ways mean for a file of the driver's."""
+"""What the ways mean for a file of amdgpu's; radeon, which an HD 7870 is on, has no such words."""
 
 
 def second_look(entries: Entries) -> GpuReading:
@@ -80,27 +93,45 @@ def second_look(entries: Entries) -> GpuReading:
     return look()
 
 
-def expected(path: str, way: str) -> set[Cause]:
+def expected(path: str, way: str, meanings: Mapping[str, Cause]) -> set[Cause]:
     if path.endswith(("_label", "/name")):
         return {Cause.NOT_SUPPORTED}  # a sensor that is not found
     if "/kfd/" in path:
         return {CAUSES[way]} | ({Cause.NOT_SUPPORTED} if path.endswith("gpu_id") else set())
     # A garbled list of levels, and one that is empty, tell no clock either way.
     empty = {Cause.NOT_SUPPORTED} if way == "empty" and "pp_dpm" in path else set()
-    return {AMDGPU[way]} | empty
+    return {meanings[way]} | empty
 
 
-RECORDED = ("r7_240", "rx7900xtx", "strixpoint", "vega56")
 TREES: Mapping[str, Entries] = {
     "desktop": desktop_card(),
     "apu": apu(GIB, 8 * GIB),
-    **{name: entries_of(f"amd/{name}") for name in RECORDED},
+    **{path.stem: entries_of(f"amd/{path.stem}") for path in sorted(DATA.glob("*.json"))},
+}
+"""Every machine that was recorded, and two that were written by hand."""
+SYSTEM: Entries = machine(
+    {
+        **in_use(),
+        **TREES["apu"],
+        "/usr/share/misc/pci.ids": "1002  AMD\n\t1586  Strix Halo [Radeon 8060S]\n",
+    }
+).files
+"""An APU's machine, with all that lies round the card and what uses it."""
+SYSTEM_FEEDS: Mapping[str, set[str]] = {
+    r"^/usr/share/misc/pci\.ids$": {"name"},
+    r"^/proc/meminfo$": {"memory_free_bytes", "memory_free_bound_by"},
+    # Without its kernel threads to be seen nobody knows whose processes are hidden.
+    r"^/proc/(2|5)/": {"processes"},
+    r"^/proc/stat$": {"processes"},
+    r"^/proc/self/(cgroup|mountinfo)$": {"memory_free_bytes", "memory_free_bound_by"},
+    r"/renderD128/device/uevent$": {"processes"},
 }
 IDENTITY = re.compile(r"/(uevent|vendor|device|runtime_status)$")
 
 
 @pytest.mark.parametrize("entries", TREES.values(), ids=list(TREES))
 def test_a_file_that_breaks_costs_the_fields_that_it_feeds(entries: Entries) -> None:
+    meanings = CAUSES if entries is TREES["hd7870"] else AMDGPU
     before = second_look(entries)
     assert unexplained(before) == set()
     for path, way, broken in breakages(entries, below="/sys"):
@@ -111,7 +142,7 @@ def test_a_file_that_breaks_costs_the_fields_that_it_feeds(entries: Entries) -> 
         changed = changes(before, after)
         assert set(changed) <= fed_by(path, FEEDS), (path, way)
         causes = {value for value in changed.values() if isinstance(value, Cause)}
-        assert causes <= expected(path, way), (path, way, changed)
+        assert causes <= expected(path, way, meanings), (path, way, changed)
         assert absurdities(after) == [], (path, way)
         assert unexplained(after) == set(), (path, way)
 
@@ -123,6 +154,23 @@ def test_what_the_system_tells_of_a_card_may_break_as_well(entries: Entries) -> 
             continue
         with suppress(ReaderUnavailableError, ReadError):
             assert absurdities(second_look(broken)) == [], (path, way)
+
+
+def test_a_file_of_the_system_that_breaks_costs_what_comes_from_it() -> None:
+    before = second_look(SYSTEM)
+    cost: set[str] = set()
+    for path, way, broken in breakages(SYSTEM):
+        if path.startswith(CARD):
+            continue
+        after = second_look(broken)
+
+        changed = changes(before, after)
+        cost |= set(changed)
+        assert set(changed) <= fed_by(path, SYSTEM_FEEDS), (path, way)
+        assert absurdities(after) == [], (path, way)
+        assert unexplained(after) == set(), (path, way)
+
+    assert cost == {name for names in SYSTEM_FEEDS.values() for name in names}
 
 
 FILES = sorted(path for path in desktop_card() if path.startswith((CARD, "/sys/class/kfd")))

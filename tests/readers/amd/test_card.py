@@ -398,6 +398,29 @@ def test_a_model_on_an_apu_lies_in_what_is_mapped() -> None:
     )
 
 
+def test_where_others_processes_are_hidden_that_none_is_seen_says_nothing() -> None:
+    nobody = {path: entry for path, entry in desktop_card().items() if "/proc/4242" not in path}
+
+    (seen,) = read(machine(nobody))
+    (hidden,) = read(machine({**nobody, "/proc/2/stat": {"errno": "ENOENT"}}))
+
+    assert seen.processes == ()
+    assert (hidden.processes, hidden.unknown["processes"]) == (None, Cause.NO_PERMISSION)
+
+
+def test_an_apu_is_asked_for_the_size_of_its_pool_once_a_look() -> None:
+    clock = Clock()
+    one = machine(apu(4 * GIB, 31 * GIB), clock=clock)
+    look = looks(one, clock)
+    look()
+    one.opened.clear()
+
+    look()
+
+    assert len(one.opened) == len(set(one.opened))
+    assert f"{CARD}/mem_info_vram_total" not in one.opened
+
+
 def test_a_device_is_described_by_what_was_known_of_it() -> None:
     reader = open_reader(machine(desktop_card()))
     (device,) = reader.devices()

@@ -214,6 +214,7 @@ def test_an_idle_card_that_may_suspend_is_left_alone() -> None:
         f"{CARD}/mem_info_vram_total",
         f"{CARD}/mem_info_vram_used",
         f"{CARD}/power/control",
+        f"{CARD}/power/runtime_usage",
     }
     clock.now += 10
     assert (look().temperature_celsius, look().age_seconds) == (54.0, 1.0)
@@ -236,6 +237,7 @@ def test_a_card_in_which_memory_is_taken_is_not_left_alone_any_longer() -> None:
     [
         pytest.param({f"{CARD}/gpu_busy_percent": "1\n"}, id="it works"),
         pytest.param({f"{CARD}/power/control": "on\n"}, id="it may not suspend"),
+        pytest.param({f"{CARD}/power/runtime_usage": "1\n"}, id="a screen is on"),
         pytest.param(
             {f"{CARD}/gpu_metrics": file(metrics(2208, (1, 7), {48: ("I", 5)}))},
             id="it needs a second look",

@@ -7,7 +7,7 @@ from tests.readers.clients.machines import CARD, RENDER, Machine, client, fdinfo
 from vramline.machine import RecordedMachine
 from vramline.readers.clients import Clients, Usage, processes
 from vramline.readers.processes import Processes
-from vramline.readings import GpuProcess, ProcessKind
+from vramline.readings import Cause, GpuProcess, ProcessKind
 
 GIB = 2**30
 CONTAINER = "4f" * 32
@@ -17,7 +17,7 @@ def vram(name: str) -> bool:
     return name == "vram"
 
 
-def made(usage: Usage, regions: Callable[[str], bool] = vram, **changes: Any) -> Any:
+def made(usage: Usage | Cause, regions: Callable[[str], bool] = vram, **changes: Any) -> Any:
     return processes(usage, Processes(RecordedMachine({})), regions, **changes)
 
 
@@ -75,10 +75,21 @@ def test_who_only_has_the_card_open_is_left_out() -> None:
             client(1, 1, memory={"vram": 0}, engines_ns={"gfx": 0}),
             client(2, 2, memory={"gtt": 4096}),
             client(3, 3, cycles={"rcs": (0, 500)}),
-        )
+        ),
+        complete=True,
     )
 
     assert made(usage) == ()
+
+
+def test_to_see_nobody_is_not_to_know_that_there_is_nobody() -> None:
+    assert made(Usage(complete=True)) == ()
+    assert made(Usage(complete=False)) is Cause.NO_PERMISSION
+    assert made(Cause.DRIVER_TOO_OLD) is Cause.DRIVER_TOO_OLD
+
+
+def test_where_the_driver_tells_no_client_kfd_still_tells_who_computes() -> None:
+    assert made(Cause.DRIVER_TOO_OLD, kfd={4: 6}) == (GpuProcess(pid=4, memory_bytes=6),)
 
 
 def test_who_has_run_work_is_listed_with_no_memory_or_with_unknown() -> None:

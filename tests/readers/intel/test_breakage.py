@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.machines import DATA
 from tests.readers.breakage import (
     CAUSES,
     absurdities,
@@ -47,6 +48,7 @@ FEEDS = {
         "fan_percent",
     ],
 }
+FREE = ["memory_free_bytes", "memory_free_bound_by"]
 FINDS_THE_CARD = r"/uevent$"
 ONE_OF_MANY = ("_label", "/name", "rc6_enable", "gtidle/name")
 """What is lost with these is found missing, or otherwise: the cause is not the file's own."""
@@ -69,11 +71,14 @@ def look(entries: Mapping[str, Any], name: str) -> GpuReading:
 
 
 def cases(name: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Give the breakages of a card's files: two ways suffice where nothing reads the file."""
+    """Give the breakages of a card's files."""
     for path, way, broken in breakages(entries(name), below="/sys/class/drm/"):
-        read = fed_by(path, FEEDS)
-        if not path.endswith("/uevent") and (read or way in {"missing", "EIO"}):
+        if not path.endswith("/uevent"):
             yield path, way, broken
+
+
+def test_no_recorded_machine_is_left_out() -> None:
+    assert set(NAMES) == {path.stem for path in (DATA / "intel").glob("*.json")}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -93,6 +98,32 @@ def test_a_broken_file_costs_the_fields_that_it_feeds(name: str) -> None:
             wrong.append((path, way, changed))
 
     assert wrong == []
+
+
+SYSTEM_FEEDS = {
+    r"^/usr/share/": ["name"],
+    r"^/proc/sys/kernel/osrelease$": ["driver_version"],
+    r"^/proc/meminfo$": ["memory_total_bytes", "memory_used_bytes", *FREE],
+    r"^/proc/self/(cgroup|mountinfo)$": FREE,
+    # Without its kernel threads to be seen nobody knows whose processes are hidden.
+    r"^/proc/(2/stat|5/|stat)": ["processes"],
+}
+
+
+def test_a_broken_file_of_the_system_costs_what_comes_from_it() -> None:
+    in_use = client(5, "drm-client-id: 3\ndrm-pdev: 0000:00:02.0\ndrm-resident-gtt: 5 MiB\n")
+    whole = {**entries("tigerlake"), **in_use}
+    before = look(whole, "tigerlake")
+    cost: set[str] = set()
+    for path, way, broken in breakages(whole):
+        if path.startswith("/sys/class/drm/"):
+            continue
+        after = look(broken, "tigerlake")
+        cost |= set(changes(before, after))
+        assert set(changes(before, after)) <= fed_by(path, SYSTEM_FEEDS), (path, way)
+        assert (absurdities(after), unexplained(after)) == ([], set()), (path, way)
+
+    assert cost == {name for names in SYSTEM_FEEDS.values() for name in names}
 
 
 @pytest.mark.parametrize("name", ["b580", "a380_i915"])

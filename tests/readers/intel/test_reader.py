@@ -17,7 +17,7 @@ from tests.readers.intel.machines import (
 from vramline.errors import ReadError, ReaderUnavailableError
 from vramline.machine import RecordedMachine
 from vramline.readers.intel import open_reader
-from vramline.readings import Cause, GpuReading, GpuState
+from vramline.readings import Cause, GpuReading, GpuState, MemoryPool
 from vramline.units import GIB
 
 B580 = "/sys/class/drm/card1/device"
@@ -257,12 +257,32 @@ def test_a_first_look_at_a_counter_is_an_answer() -> None:
 def test_what_failed_at_an_earlier_look_is_not_held_against_it() -> None:
     stage = Stage("uhd620", render_node("0000:00:02.0"), ioctl=refusing(errno.EIO))
     reader = open_reader(stage.machine)
-    (lost,) = reader.read("0000:00:02.0")
+    with pytest.raises(ReadError):
+        reader.read("0000:00:02.0")
     stage.answer(refusing(errno.EACCES))
 
     (gpu,) = reader.read("0000:00:02.0")
 
-    assert (lost.state, gpu.state) == (GpuState.LOST, GpuState.ACTIVE)
+    assert gpu.state is GpuState.ACTIVE
+
+
+def test_the_pool_stays_when_the_driver_does_not_tell_it_for_a_while() -> None:
+    # A virtual machine may have an integrated GPU anywhere on its bus.
+    files = {
+        "/sys/class/drm/card0/device/uevent": (
+            "DRIVER=xe\nPCI_ID=8086:9A49\nPCI_SLOT_NAME=0000:05:00.0\n"
+        ),
+        **render_node("0000:05:00.0"),
+    }
+    stage = Stage("tigerlake", files, ioctl=xe((0, TOTAL, 0)))
+    reader = open_reader(stage.machine)
+    (before,) = reader.read("0000:05:00.0")
+    stage.answer(refusing(errno.EBUSY))
+
+    (gpu,) = reader.read("0000:05:00.0")
+
+    assert (before.memory_pool, gpu.memory_pool) == (MemoryPool.UNIFIED, MemoryPool.UNIFIED)
+    assert gpu.memory_total_bytes == before.memory_total_bytes
 
 
 # Without asking.

@@ -79,12 +79,12 @@ def navi(**changes: Any) -> FakeWindows:
             NAVI: {
                 **PLACE,
                 "driver_version": {"version": 31 << 48 | 12027 << 16 | 9001},
-                "limits": {"max_fan_rpm": 3372},
             }
         },
         "present": {
             NAVI: {
                 "engine": {"frequency": 168_000_000},
+                "limits": {"max_fan_rpm": 3372},
                 "performance": {
                     "temperature": 570,
                     "fan_rpm": 843,

@@ -216,8 +216,8 @@ def test_linked_cards_are_one_adapter() -> None:
 def test_what_the_sensors_say(performance: Any, limits: Any, changes: dict[str, Any]) -> None:
     speed = None if performance is None else {"frequency": 168_000_000}
     windows = navi(
-        lasting={NAVI: {**PLACE, "limits": limits}},
-        present={NAVI: {"performance": performance, "engine": speed}},
+        lasting={NAVI: PLACE},
+        present={NAVI: {"performance": performance, "engine": speed, "limits": limits}},
     )
 
     gpu = second_look(windows)

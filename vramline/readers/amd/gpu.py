@@ -1,6 +1,6 @@
 """One card that amdgpu drives."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,20 +8,20 @@ from vramline.machine import Machine
 from vramline.readers.amd.files import Files
 from vramline.readers.amd.memory import Memory
 from vramline.readers.amd.sensors import Sensors
-from vramline.readers.amd.topology import bandwidth, gpu_nodes
+from vramline.readers.amd.topology import Topology, bandwidth
 from vramline.readers.causes import settle
-from vramline.readers.clients import Clients, kfd_gpu_ids, kfd_memory, processes
+from vramline.readers.clients import Clients, kfd_memory, processes
 from vramline.readers.drm import Card, driver_version, is_asleep
-from vramline.readers.pci import read
 from vramline.readers.processes import Processes
+from vramline.readers.rest import Rest
 from vramline.readers.shared_memory import SharedMemory
 from vramline.readers.unread import MOMENTARY, unread
 from vramline.readings import Cause, GpuReading, GpuState
 
 VENDOR = "amd"
 REST_SECONDS = 10.0
-"""How long an idle card that may suspend is left alone. The driver lets it sleep 5 s after it was
-last used (``pm_runtime_set_autosuspend_delay`` in amdgpu_drv.c), and reading sensors is a use."""
+"""How long an idle card is left alone. The driver lets it sleep 5 s after it was last used
+(``pm_runtime_set_autosuspend_delay`` in amdgpu_drv.c)."""
 UNCHANGED_WHILE_IDLE = ("memory_total_bytes", "memory_used_bytes")
 
 Figures = dict[str, Any]
@@ -35,6 +35,7 @@ class Site:
     shared_memory: SharedMemory
     clients: Clients
     processes: Processes
+    topology: Topology
 
 
 class Gpu:
@@ -54,11 +55,9 @@ class Gpu:
             "cuda_version": Cause.NOT_SUPPORTED,
             "compute_capability": Cause.NOT_SUPPORTED,
         }
-        self._kfd_ids: Sequence[int] | None = None
+        self._rest = Rest(site.machine, card.device, REST_SECONDS, in_doubt=True)
         self._bandwidth: int | Cause | None = None
         self._known = settle(GpuReading, self._identity)
-        self._last: GpuReading | None = None
-        self._read_at = 0.0
         self.is_lost = False
         """It answered nothing when it was last read."""
 
@@ -71,23 +70,20 @@ class Gpu:
         """Read the card, as far as its state lets it be read."""
         if is_asleep(self._site.machine, self.card):
             return self._asleep(self._memory_figures())
-        memory = self._memory_figures()
-        resting = self._at_rest(memory)
+        resting = self._at_rest()
         if resting is not None:
             return resting
-        knew = self._sensors.is_apu
         sensors = self._sensors.figures()
-        if self._sensors.is_apu is not knew:
-            memory = self._memory_figures()
+        memory = self._memory_figures()  # after the sensors, which tell an APU
         self.is_lost = self._is_lost(sensors, memory)
         if self.is_lost:
-            self._last = None
+            self._rest.end()
             return self.describe(Cause.LOST)
         if _none_known(sensors) and Cause.ASLEEP in sensors.values():
             return self._asleep(memory)
         reading = self._settle({**sensors, **memory, "processes": self._processes()})
-        self._known = self._last = reading
-        self._read_at = self._site.machine.clock()
+        self._known = reading
+        self._rest.begin(reading, is_idle=self._is_idle(reading))
         return reading
 
     def describe(self, cause: Cause) -> GpuReading:
@@ -100,7 +96,7 @@ class Gpu:
 
     def _asleep(self, memory: Figures) -> GpuReading:
         """Return the reading of a card that sleeps: its memory can be asked all the same."""
-        self._last = None
+        self._rest.end()
         self._sensors.forget()
         self.is_lost = False
         return self._settle(
@@ -117,25 +113,22 @@ class Gpu:
 
     # Whether it may be asked.
 
-    def _at_rest(self, memory: Figures) -> GpuReading | None:
-        """Return the last reading while the card is left alone, so that it can fall asleep.
-
-        That is while it was idle at the last look, and its memory is as it was.
-        An APU does not suspend alone.
-        """
-        machine, last = self._site.machine, self._last
-        age = machine.clock() - self._read_at
-        if last is None or age >= REST_SECONDS or not self._may_rest(last):
+    def _at_rest(self) -> GpuReading | None:
+        """Return the last reading while the card is left alone: while its memory is as it was."""
+        last = self._rest.reading()
+        if last is None:
             return None
-        if any(getattr(last, name) != memory[name] for name in UNCHANGED_WHILE_IDLE):
-            return None
-        may_suspend = read(machine, f"{self.card.device}/power/control") == "auto"
-        return replace(last, age_seconds=age) if may_suspend else None
+        memory = self._memory_figures()
+        is_same = all(getattr(last, name) == memory[name] for name in UNCHANGED_WHILE_IDLE)
+        return last if is_same else None
 
-    def _may_rest(self, last: GpuReading) -> bool:
-        is_idle = last.utilization_percent == 0 and not last.processes
-        is_whole = Cause.FIRST_SAMPLE not in last.unknown.values()
-        return is_idle and is_whole and self._sensors.is_apu is False
+    def _is_idle(self, reading: GpuReading) -> bool:
+        # An APU does not suspend alone.
+        return (
+            reading.utilization_percent == 0
+            and not reading.processes
+            and self._sensors.is_apu is False
+        )
 
     def _is_lost(self, sensors: Figures, memory: Figures) -> bool:
         """Tell whether the card answers nothing any more: it was pulled out, or is in a reset."""
@@ -149,24 +142,19 @@ class Gpu:
     # What is not the driver's to tell of one moment.
 
     def _processes(self) -> object:
-        usage = self._site.clients.of(self.card)
-        if isinstance(usage, Cause):
-            return usage
         held = self._held_through_kfd()
         return processes(
-            usage,
+            self._site.clients.of(self.card),
             self._site.processes,
             self._memory.regions().__contains__,
             None if isinstance(held, Cause) else held,
         )
 
     def _held_through_kfd(self) -> Mapping[int, int] | Cause:
-        if self._kfd_ids is None:
-            ids = kfd_gpu_ids(self._site.machine)
-            self._kfd_ids = () if isinstance(ids, Cause) else ids.get(self.card.address, ())
-        if not self._kfd_ids:
+        nodes = self._site.topology.at(self.card.address)
+        if isinstance(nodes, Cause) or not nodes:
             return Cause.NOT_SUPPORTED
-        return kfd_memory(self._site.machine, self._kfd_ids)
+        return kfd_memory(self._site.machine, [node.gpu_id for node in nodes])
 
     def _peak_bandwidth(self, *, asleep: bool) -> int | Cause:
         told = self._sensors.bandwidth
@@ -179,11 +167,10 @@ class Gpu:
         return self._bandwidth
 
     def _bandwidth_by_topology(self) -> int | Cause:
-        nodes = gpu_nodes(self._site.machine)
+        nodes = self._site.topology.at(self.card.address)
         if isinstance(nodes, Cause):
             return nodes
-        node = next((each for each in nodes if each.address == self.card.address), None)
-        return Cause.NOT_SUPPORTED if node is None else bandwidth(self._site.machine, node)
+        return bandwidth(self._site.machine, nodes[0]) if nodes else Cause.NOT_SUPPORTED
 
 
 def _none_known(figures: Figures) -> bool:

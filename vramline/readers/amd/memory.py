@@ -29,6 +29,7 @@ class Memory:
     def __init__(self, files: Files, shared: SharedMemory) -> None:
         self._files = files
         self._shared = shared
+        self._is_chosen = False
         self.pool = MemoryPool.VRAM
 
     def regions(self) -> frozenset[str]:
@@ -38,28 +39,26 @@ class Memory:
 
     def figures(self, *, is_apu: bool) -> Figures:
         """Return the four figures, and whose memory they are of."""
-        total = self._files.number("mem_info_vram_total", least=1)
-        if is_apu:
-            self._choose(total)
+        if is_apu and not self._is_chosen:
+            self._choose()
+        total = self._files.number(f"mem_info_{self.pool}_total", least=1)
+        most = {} if isinstance(total, Cause) else {"most": total}
+        used = self._files.number(f"mem_info_{self.pool}_used", **most)
         if self.pool is MemoryPool.VRAM:
-            return _own(total, self._used("vram", total))
-        return self._of_host()
-
-    def _choose(self, total: int | Cause) -> None:
-        gtt = self._files.number("mem_info_gtt_total", least=1)
-        # Both are set when the driver is loaded: a fault that passes changes no pool.
-        if not isinstance(total, Cause) and not isinstance(gtt, Cause):
-            self.pool = MemoryPool.GTT if total < gtt else MemoryPool.VRAM
-
-    def _of_host(self) -> Figures:
-        total = self._files.number("mem_info_gtt_total", least=1)
-        used = self._used("gtt", total)
-        pool = Pool(kind=MemoryPool.GTT, total_bytes=total, used_bytes=used)
+            return _own(total, used)
+        pool = Pool(kind=self.pool, total_bytes=total, used_bytes=used)
         return self._shared.figures({MemoryBound.GTT: room(total, used)}, pool=pool)
 
-    def _used(self, name: str, total: int | Cause) -> int | Cause:
-        most = {} if isinstance(total, Cause) else {"most": total}
-        return self._files.number(f"mem_info_{name}_used", **most)
+    def _choose(self) -> None:
+        """Choose an APU's pool: for good, as both sizes are set when the driver is loaded."""
+        vram, gtt = (
+            self._files.number(f"mem_info_{pool}_total", least=1)
+            for pool in (MemoryPool.VRAM, MemoryPool.GTT)
+        )
+        if isinstance(vram, Cause) or isinstance(gtt, Cause):
+            return
+        self.pool = MemoryPool.GTT if vram < gtt else MemoryPool.VRAM
+        self._is_chosen = True
 
 
 def _own(total: int | Cause, used: int | Cause) -> Figures:

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from vramline.errors import ReadError
 from vramline.machine import Machine
 from vramline.readers.amd import identity
 from vramline.readers.amd.gpu import VENDOR, Gpu, Site
-from vramline.readers.amd.topology import gpu_nodes
+from vramline.readers.amd.topology import Topology
 from vramline.readers.amd.visible import shown_uids
 from vramline.readers.clients import Clients
-from vramline.readers.drm import Card, find_cards
+from vramline.readers.drm import Card
+from vramline.readers.lost import check_lost
 from vramline.readers.processes import Processes
 from vramline.readers.shared_memory import SharedMemory
 from vramline.readers.silent import SilentCards
@@ -26,8 +26,10 @@ class AmdReader:
         self._machine = machine
         told = [card for card in cards if card.driver == DRIVER]
         silent = [card for card in cards if card.driver == OLD_DRIVER]
+        self._topology = Topology(machine)
         site = Site(
             machine=machine,
+            topology=self._topology,
             shared_memory=SharedMemory(machine),
             clients=Clients(machine, told),
             processes=Processes(machine),
@@ -57,7 +59,9 @@ class AmdReader:
             return self._silent.read(device)
         reading = gpu.read()
         if gpu.is_lost:
-            self._check_lost(gpu)
+            is_last = all(each.is_lost for each in self._gpus.values())
+            is_last = is_last and not self._silent.devices()
+            check_lost(self._machine, gpu.card, {DRIVER}, "AMD", is_last=is_last)
         return [reading]
 
     def describe(self, device: str, cause: Cause) -> GpuReading:
@@ -73,21 +77,10 @@ class AmdReader:
     def close(self) -> None:
         """Nothing is held open between reads."""
 
-    def _check_lost(self, lost: Gpu) -> None:
-        """Raise where the cards have to be looked for again."""
-        if all(gpu.is_lost for gpu in self._gpus.values()) and not self._silent.devices():
-            raise ReadError(
-                "no AMD GPU answers any more: see what the kernel says of it (dmesg), "
-                "as it was pulled out or failed to reset"
-            )
-        for card in find_cards(self._machine, {DRIVER}):
-            if card.address == lost.card.address and card.folder != lost.card.folder:
-                raise ReadError(f"the AMD GPU at {card.address} is back: all are looked for again")
-
     def _in_rocms_order(self) -> Sequence[str]:
         """Return the uids of the GPUs that ROCm has, by address where it does not tell."""
         if self._places is None:
-            nodes = gpu_nodes(self._machine)
+            nodes = self._topology.nodes()
             addresses = (
                 list(self._gpus) if isinstance(nodes, Cause) else [each.address for each in nodes]
             )

@@ -1,15 +1,16 @@
 """The GPUs as ROCm sees them: KFD's topology, which is read once and asks no hardware.
 
-It gives ROCm's order, and how wide and how fast each GPU's memory is. In a
-container that may not use a device, KFD refuses to tell of it.
+It gives ROCm's order, KFD's number of each GPU, and how wide and how fast its
+memory is. In a container that may not use a device, KFD refuses to tell of it.
 https://github.com/torvalds/linux/blob/master/drivers/gpu/drm/amd/amdkfd/kfd_topology.c
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vramline.machine import Machine
-from vramline.readers.causes import count, read_number, read_text
+from vramline.readers.causes import cause_of, count, read_number, read_text
 from vramline.readings import Cause
 
 NODES = "/sys/class/kfd/kfd/topology/nodes"
@@ -47,21 +48,42 @@ class Node:
 
     Attributes:
         folder: Under ``NODES``.
-        address: Where it sits on the PCI bus.
-        version: Its ``gfx_target_version``: 110000 is gfx1100.
+        address: Where it sits on the PCI bus. The partitions of a GPU share it.
+        gpu_id: KFD's number of it.
+        version: Its ``gfx_target_version``: 110000 is gfx1100. Older kernels do
+            not tell it, and then it is 0.
     """
 
     folder: str
     address: str
+    gpu_id: int
     version: int
 
 
-def gpu_nodes(machine: Machine) -> list[Node] | Cause:
-    """Return the GPUs in KFD's order, or why none is known. One that is refused is left out."""
+class Topology:
+    """KFD's GPUs, which stay the same until the driver is loaded anew."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._nodes: list[Node] | Cause | None = None
+
+    def nodes(self) -> Sequence[Node] | Cause:
+        """Return the GPUs in KFD's order, or why none is known. One that is refused is left out."""
+        if self._nodes is None:
+            self._nodes = _find(self._machine)
+        return self._nodes
+
+    def at(self, address: str) -> Sequence[Node] | Cause:
+        """Return those at an address on the PCI bus: several where the GPU is partitioned."""
+        nodes = self.nodes()
+        return nodes if isinstance(nodes, Cause) else [n for n in nodes if n.address == address]
+
+
+def _find(machine: Machine) -> list[Node] | Cause:
     try:
         names = machine.list(NODES)
-    except OSError:
-        return Cause.NOT_SUPPORTED
+    except OSError as error:
+        return cause_of(error)
     numbers = sorted(int(name) for name in names if re.fullmatch(r"[0-9]{1,6}", name))
     nodes = [_node(machine, f"{NODES}/{number}") for number in numbers]
     found = [node for node in nodes if isinstance(node, Node)]
@@ -91,16 +113,22 @@ def _node(machine: Machine, folder: str) -> Node | Cause | None:
     gpu_id = read_number(machine, f"{folder}/gpu_id")
     if gpu_id == 0:
         return None
+    if isinstance(gpu_id, Cause):
+        return gpu_id
     text = read_text(machine, f"{folder}/properties")
     if isinstance(text, Cause):
         return text
-    place, version = _property(text, "location_id"), _property(text, "gfx_target_version")
-    domain = _property(text, "domain")
-    if isinstance(place, Cause) or isinstance(version, Cause):
-        return Cause.GARBLED
-    domain = 0 if isinstance(domain, Cause) else domain  # older kernels do not tell it
+    place = _property(text, "location_id")
+    if isinstance(place, Cause):
+        return place
+    # Above the bus and the device stands the number of a partition. Older kernels do not
+    # tell the other two.
+    domain, version = (
+        0 if isinstance(told, Cause) else told
+        for told in (_property(text, "domain"), _property(text, "gfx_target_version"))
+    )
     address = f"{domain:04x}:{place >> 8 & 0xFF:02x}:{place >> 3 & 0x1F:02x}.{place & 7}"
-    return Node(folder=folder, address=address, version=version)
+    return Node(folder=folder, address=address, gpu_id=gpu_id, version=version)
 
 
 def _property(text: str, name: str) -> int | Cause:

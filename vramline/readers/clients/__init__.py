@@ -10,7 +10,7 @@ the processes of a reading from both.
 
 from vramline.readers.clients.client import Client, Usage
 from vramline.readers.clients.clients import Clients
-from vramline.readers.clients.kfd import kfd_gpu_ids, kfd_memory
+from vramline.readers.clients.kfd import kfd_memory
 from vramline.readers.clients.owners import processes
 
-__all__ = ["Client", "Clients", "Usage", "kfd_gpu_ids", "kfd_memory", "processes"]
+__all__ = ["Client", "Clients", "Usage", "kfd_memory", "processes"]

@@ -1,7 +1,6 @@
 """What each process has allocated on AMD's GPUs through ROCm, as the kernel's KFD tells it.
 
 https://github.com/torvalds/linux/blob/master/drivers/gpu/drm/amd/amdkfd/kfd_process.c
-https://github.com/torvalds/linux/blob/master/drivers/gpu/drm/amd/amdkfd/kfd_topology.c
 
 Every user may read these files, and none of those that are read here asks a GPU.
 (``sdma_*`` beside them do.)
@@ -15,32 +14,9 @@ from vramline.readers.causes import LARGEST_COUNT, cause_of
 from vramline.readers.clients.descriptors import has_hosts_pids
 from vramline.readings import Cause
 
-NODES = "/sys/class/kfd/kfd/topology/nodes"
 PROCESSES = "/sys/class/kfd/kfd/proc"
 
 _NUMBER = re.compile(r"[0-9]{1,19}")
-
-
-def kfd_gpu_ids(machine: Machine) -> Mapping[str, tuple[int, ...]] | Cause:
-    """Return KFD's numbers of the GPU at each PCI address: several where it is partitioned.
-
-    A container without the right to a GPU's device file is refused what KFD tells
-    of it. They stay the same until the driver is loaded anew.
-    """
-    try:
-        nodes = machine.list(NODES)
-    except OSError as error:
-        return cause_of(error)
-    found: dict[str, tuple[int, ...]] = {}
-    cause = None
-    for node in nodes:
-        gpu = _gpu(machine, f"{NODES}/{node}")
-        if isinstance(gpu, Cause):
-            cause = gpu
-        elif gpu is not None:
-            address, gpu_id = gpu
-            found[address] = (*found.get(address, ()), gpu_id)
-    return found if found or cause is None else cause
 
 
 def kfd_memory(machine: Machine, gpu_ids: Sequence[int]) -> Mapping[int, int] | Cause:
@@ -57,24 +33,6 @@ def kfd_memory(machine: Machine, gpu_ids: Sequence[int]) -> Mapping[int, int] | 
         return Cause.NO_PERMISSION
     held = {pid: _held(machine, f"{PROCESSES}/{pid}", gpu_ids) for pid in pids}
     return {pid: bytes_held for pid, bytes_held in held.items() if bytes_held is not None}
-
-
-def _gpu(machine: Machine, node: str) -> tuple[str, int] | Cause | None:
-    """Return a GPU's address and number; ``None`` for a node that is none, as a processor is."""
-    try:
-        gpu_id = _count(machine.read(f"{node}/gpu_id"))
-        if not gpu_id:
-            return None
-        lines = machine.read(f"{node}/properties").splitlines()
-    except OSError as error:
-        return cause_of(error)
-    properties = {name: _count(value) for name, _, value in (each.partition(" ") for each in lines)}
-    location = properties.get("location_id")
-    if location is None:
-        return None
-    # Above the bus and the device stands the number of a partition.
-    bus, device, function = location >> 8 & 0xFF, location >> 3 & 0x1F, location & 7
-    return f"{properties.get('domain') or 0:04x}:{bus:02x}:{device:02x}.{function}", gpu_id
 
 
 def _held(machine: Machine, process: str, gpu_ids: Sequence[int]) -> int | None:

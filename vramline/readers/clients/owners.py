@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from vramline.readers.causes import LARGEST_COUNT
 from vramline.readers.clients.client import Client, Usage
 from vramline.readers.processes import Processes
-from vramline.readings import GpuProcess, ProcessKind
+from vramline.readings import Cause, GpuProcess, ProcessKind
 
 DRAWING = frozenset({"gfx", "render", "rcs"})
 COMPUTING = frozenset({"compute", "ccs"})
@@ -28,12 +28,14 @@ class _Share:
 
 
 def processes(
-    usage: Usage,
+    usage: Usage | Cause,
     identify: Processes,
     regions: Callable[[str], bool],
     kfd: Mapping[int, int] | None = None,
-) -> tuple[GpuProcess, ...]:
+) -> tuple[GpuProcess, ...] | Cause:
     """Return the processes that hold memory on the card, or have run work on it, by pid.
+
+    To see none among those that may be seen is not to know that there are none.
 
     One that only has the card open, as systemd-logind has, is left out. What two
     processes share counts for both, so the sum may be more than the card's.
@@ -46,17 +48,22 @@ def processes(
             the other.
     """
     shares: dict[int, _Share] = {}
-    for client in usage.clients:
+    for client in () if isinstance(usage, Cause) else usage.clients:
         shares.setdefault(client.pid, _Share()).add(client, regions)
     through_kfd = {pid: size for pid, size in (kfd or {}).items() if size > 0}
     for pid, size in through_kfd.items():
         share = shares.setdefault(pid, _Share())
         share.memory_bytes = max(share.memory_bytes or 0, size)
-    return tuple(
+    holders = tuple(
         _process(identify, pid, share, by_kfd=pid in through_kfd)
         for pid, share in sorted(shares.items())
         if share.memory_bytes or share.engines
     )
+    if holders:
+        return holders
+    if isinstance(usage, Cause):
+        return usage
+    return () if usage.complete else Cause.NO_PERMISSION
 
 
 def _used(client: Client) -> frozenset[str]:

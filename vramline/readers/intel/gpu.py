@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from vramline.machine import Machine
 from vramline.readers.causes import cause_of, settle
 from vramline.readers.clients import Clients, Usage, processes
-from vramline.readers.drm import Card, driver_version
+from vramline.readers.drm import Card, driver_version, is_asleep
 from vramline.readers.intel.engines import Engines
 from vramline.readers.intel.gts import Gts
 from vramline.readers.intel.memory import (
@@ -18,12 +18,17 @@ from vramline.readers.intel.memory import (
 )
 from vramline.readers.intel.regions import Region, read_regions
 from vramline.readers.intel.sensors import Sensors
+from vramline.readers.pci_names import name_of
 from vramline.readers.processes import Processes
+from vramline.readers.rest import Rest
 from vramline.readers.shared_memory import SharedMemory
-from vramline.readers.silent import name_of
-from vramline.readings import Cause, GpuProcess, GpuReading, MemoryPool
+from vramline.readers.unread import unread
+from vramline.readings import Cause, GpuReading, GpuState, MemoryPool
 
 VENDOR = "intel"
+REST_SECONDS = 12.0
+"""How long a GPU that nobody uses is left alone: i915 waits 10 s (intel_runtime_pm.c), xe 1 s
+(xe_pm.c)."""
 
 OWN_REGIONS = ("vram", "local", "stolen-local")
 """What the names of the regions in a card's own memory begin with: xe's, and i915's."""
@@ -39,10 +44,6 @@ _TOLD_BY_NEITHER = (
 )
 
 
-class GpuGoneError(Exception):
-    """The driver tells nothing of the device any more."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
     """What every GPU of one reader is read with."""
@@ -54,13 +55,7 @@ class Site:
 
 
 class Gpu:
-    """One GPU. Only ``card`` may be asked for while it sleeps.
-
-    Attributes:
-        card: Where it is.
-        known: What was last read of it.
-        seen_in_use: Whether a client of it was seen then.
-    """
+    """One GPU, and what is known of it from before."""
 
     def __init__(self, site: Site, card: Card, index: int) -> None:
         self._site = site
@@ -68,18 +63,35 @@ class Gpu:
         self._faults = 0
         self._parts: tuple[Gts, Sensors] | None = None
         self._engines = Engines(site.machine.clock)
+        self._rest = Rest(site.machine, card.device, REST_SECONDS, in_doubt=False)
+        self._has_own_memory: bool | None = None
+        self._known = settle(GpuReading, self._identity)
         self.card = card
-        self.known = settle(GpuReading, self._identity)
-        self.seen_in_use = False
+        self.is_lost = False
+        """It answered nothing when it was last read."""
 
-    def forget(self) -> None:
-        """Begin every rate anew after a sleep."""
+    def read(self) -> GpuReading:
+        """Read the GPU, as far as its state lets it be read."""
+        if is_asleep(self._site.machine, self.card):
+            self._forget()
+            self.is_lost = False
+            return unread(self._known, GpuState.ASLEEP, Cause.ASLEEP)
+        return self._rest.reading() or self._ask()
+
+    def describe(self, cause: Cause) -> GpuReading:
+        """Return what is known of the GPU without asking it."""
+        state = GpuState.LOST if self.is_lost else GpuState.ACTIVE
+        return unread(self._known, state, cause)
+
+    def _forget(self) -> None:
+        """Begin every rate anew, as after a sleep."""
+        self._rest.end()
         self._engines.forget()
         for part in self._parts or ():
             part.forget()
 
-    def read(self) -> GpuReading:
-        """Ask the driver. Raises ``GpuGoneError``."""
+    def _ask(self) -> GpuReading:
+        """Ask the driver."""
         gts, sensors = self._found()
         self._faults = 0
         has_sensors = sensors.find()
@@ -90,16 +102,23 @@ class Gpu:
             "throttle": gts.throttle(),
             **sensors.figures(),
         }
-        self._check_gone([regions, *told.values()])
+        self.is_lost = self._is_gone([regions, *told.values()])
+        if self.is_lost:
+            self._forget()
+            self._parts = None
+            return self.describe(Cause.LOST)
         usage = self._site.clients.of(self.card)
-        own = has_own_memory(self._site.machine, self.card, regions, sensors=has_sensors)
+        own = self._owns_memory(regions, sensors=has_sensors)
         told |= self._memory(regions, usage, own=own)
-        told["processes"] = self._holders(usage, own=own)
+        # All regions of an integrated GPU lie in the host's memory.
+        counts = _is_own if own else _is_any
+        told["processes"] = processes(usage, self._site.processes, counts)
         if told["utilization_percent"] is Cause.NOT_SUPPORTED:
             told["utilization_percent"] = self._engines.busy_percent(usage)
-        self.seen_in_use = isinstance(usage, Usage) and bool(usage.clients)
-        self.known = settle(GpuReading, {**self._identity, **told})
-        return self.known
+        self._known = settle(GpuReading, {**self._identity, **told})
+        in_use = isinstance(usage, Usage) and bool(usage.clients)
+        self._rest.begin(self._known, is_idle=not in_use)
+        return self._known
 
     def _found(self) -> tuple[Gts, Sensors]:
         if self._parts is None:
@@ -114,14 +133,11 @@ class Gpu:
         self._faults += error.errno in _GONE
         return cause_of(error)
 
-    def _check_gone(self, told: list[object]) -> None:
+    def _is_gone(self, told: list[object]) -> bool:
         # A first sample is an answer too.
         if any(type(each) is not Cause or each is Cause.FIRST_SAMPLE for each in told):
-            return
-        if self._faults or not self._is_there():
-            self._parts = None
-            self._engines.forget()
-            raise GpuGoneError
+            return False
+        return self._faults > 0 or not self._is_there()
 
     def _is_there(self) -> bool:
         try:
@@ -129,21 +145,21 @@ class Gpu:
         except OSError:
             return False
 
+    def _owns_memory(self, regions: Sequence[Region] | Cause, *, sensors: bool) -> bool:
+        """Tell whether it has memory of its own: for good, once the driver has told its regions."""
+        if self._has_own_memory is not None:
+            return self._has_own_memory
+        own = has_own_memory(self._site.machine, self.card, regions, sensors=sensors)
+        if not isinstance(regions, Cause):
+            self._has_own_memory = own
+        return own
+
     def _memory(
         self, regions: Sequence[Region] | Cause, usage: Usage | Cause, *, own: bool
     ) -> dict[str, object]:
         if own:
             return own_memory(self._site.machine, self.card, regions)
         return hosts_memory(self._site.shared_memory, self.card, regions, _mapped(usage))
-
-    def _holders(self, usage: Usage | Cause, *, own: bool) -> tuple[GpuProcess, ...] | Cause:
-        if isinstance(usage, Cause):
-            return usage
-        # All regions of an integrated GPU lie in the host's memory.
-        counts = _is_own if own else _is_any
-        holders = processes(usage, self._site.processes, counts)
-        # To see none among those that may be seen is not to know that there are none.
-        return holders if holders or usage.complete else Cause.NO_PERMISSION
 
 
 def _identity(machine: Machine, card: Card, index: int) -> dict[str, object]:

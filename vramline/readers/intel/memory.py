@@ -127,4 +127,4 @@ def _bar(machine: Machine, card: Card) -> int | None:
 
 
 def _limited(total: int) -> int | Cause:
-    return total if total <= LARGEST_COUNT else Cause.GARBLED
+    return total if 0 < total <= LARGEST_COUNT else Cause.GARBLED

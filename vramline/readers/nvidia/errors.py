@@ -68,7 +68,9 @@ _WHY_CLOSED = {
 
 def why_closed(code: int) -> str:
     """Return why nothing of the driver can be read, and what would mend it."""
-    return _WHY_CLOSED.get(code, f"NVML fails with error {code}: on Linux look for NVRM lines in `dmesg`")
+    return _WHY_CLOSED.get(
+        code, f"NVML fails with error {code}: on Linux look for NVRM lines in `dmesg`"
+    )
 
 
 ENDS_SESSION = (UNINITIALIZED, DRIVER_NOT_LOADED, LIB_RM_VERSION_MISMATCH)

@@ -45,8 +45,7 @@ class Adapter:
         pool: Its own memory, or the host's.
         own_bytes: How much memory of its own it has.
         shared_bytes: How much of the host's memory Windows lends it at the most.
-        max_fan_rpm: Zero where it has no fan, or does not tell.
-        may_sleep: It is the discrete GPU of a laptop with two.
+        may_sleep: It is the discrete GPU of a laptop with two: its driver is left alone.
     """
 
     luid: int
@@ -54,7 +53,6 @@ class Adapter:
     pool: MemoryPool
     own_bytes: int | Cause
     shared_bytes: int | Cause
-    max_fan_rpm: int
     may_sleep: bool
 
     @property
@@ -184,7 +182,6 @@ def _adapter(windows: Windows, each: _Listed, known: Mapping[str, object]) -> Ad
         pool=MemoryPool.UNIFIED if unified else MemoryPool.VRAM,
         own_bytes=_size(own) if own else Cause.NOT_SUPPORTED,
         shared_bytes=Cause.NOT_SUPPORTED if shared is None else _size(shared),
-        max_fan_rpm=number(each.lasting.get("limits"), "max_fan_rpm") or 0,
         may_sleep=bool(each.kind & HYBRID_DISCRETE),
     )
 

@@ -123,13 +123,17 @@ class WindowsReader:
             names = ("temperature_celsius", "fan_percent", "clock_mhz", "memory_clock_mhz")
             return dict.fromkeys(names, Cause.ASLEEP)
         present = self._windows.present(adapter.luid)
-        performance, engine = present.get("performance"), present.get("engine")
+        performance, engine, limits = (
+            present.get(name) for name in ("performance", "engine", "limits")
+        )
         temperature = _plausible(number(performance, "temperature"), LARGEST_DECICELSIUS)
         clock = _plausible(number(engine, "frequency"), LARGEST_HERTZ)
         memory_clock = _plausible(number(performance, "memory_frequency"), LARGEST_HERTZ)
         return {
             "temperature_celsius": _divided(temperature, 10),
-            "fan_percent": _fan_percent(number(performance, "fan_rpm"), adapter.max_fan_rpm),
+            "fan_percent": _fan_percent(
+                number(performance, "fan_rpm"), number(limits, "max_fan_rpm")
+            ),
             "clock_mhz": _divided(clock, HERTZ),
             "memory_clock_mhz": _divided(memory_clock, HERTZ),
         }
@@ -191,7 +195,7 @@ def _divided(value: int | Cause, by: int) -> float | Cause:
     return value if isinstance(value, Cause) else value / by
 
 
-def _fan_percent(rpm: int | None, most: int) -> float | Cause:
+def _fan_percent(rpm: int | None, most: int | None) -> float | Cause:
     """Return how fast the fan turns. One that stands still is at zero, and has a most."""
     if rpm is None or not most:
         return Cause.NOT_SUPPORTED
