@@ -11,7 +11,8 @@ from vramline.doctor.makers import (
     Maker,
     SilentDriver,
 )
-from vramline.readers.pci import DEVICES, PciGpu, read
+from vramline.readers.files import names_in, read
+from vramline.readers.pci import DEVICES, PciGpu
 from vramline.readings import MemoryPool
 
 BUS = "PCI bus"
@@ -85,7 +86,7 @@ def _judged(case: Case, maker: Maker, gpu: PciGpu) -> Finding:
 
 
 def _undriven(case: Case, maker: Maker, gpu: PciGpu) -> Finding:
-    by_firmware = surroundings.names_in(case.machine, SIMPLE_FRAMEBUFFER)
+    by_firmware = names_in(case.machine, SIMPLE_FRAMEBUFFER)
     drawn = any(name.startswith("simple-framebuffer.") for name in by_firmware)
     # NVIDIA's driver takes a card all the same.
     forbidden = maker.in_kernel and NO_MODESET in surroundings.kernel_options(case.machine)

@@ -5,6 +5,7 @@ import re
 from vramline.doctor import surroundings
 from vramline.doctor.findings import Case, Finding, Findings, Status
 from vramline.doctor.nodes import NODES
+from vramline.readers.files import names_in, read
 from vramline.readers.nvidia.errors import (
     LIB_RM_VERSION_MISMATCH,
     LIBRARY_NOT_FOUND,
@@ -57,7 +58,7 @@ def versions(case: Case) -> Findings:
 
 def nodes(case: Case) -> Findings:
     """The files in /dev that the driver is reached through. They are not opened."""
-    present = surroundings.names_in(case.machine, "/dev")
+    present = names_in(case.machine, "/dev")
     if not present or module_version(case) is None:
         return
     ours = [name for name in present if re.fullmatch(r"nvidia(ctl|\d+)", name)]
@@ -91,10 +92,10 @@ def nodes(case: Case) -> Findings:
 
 def module_version(case: Case) -> str | None:
     """Return the version of NVIDIA's kernel module, ``None`` where it is not loaded."""
-    version = surroundings.read(case.machine, "/sys/module/nvidia/version").strip()
+    version = read(case.machine, "/sys/module/nvidia/version")
     if version:
         return version
-    text = surroundings.read(case.machine, "/proc/driver/nvidia/version")
+    text = read(case.machine, "/proc/driver/nvidia/version")
     found = re.search(r"Module.*?\s(\d+\.\d[\d.]*)\s", text)
     return found[1] if found else None
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 
-from vramline.doctor import memory, processes, surroundings
+from vramline.doctor import memory, processes
 from vramline.doctor.findings import Case, Finding, Findings, Status, title
+from vramline.readers.files import read
 from vramline.readers.nvidia.reader import may_suspend
 from vramline.readers.pci import DEVICES
 from vramline.readings import Cause, GpuReading, GpuState
@@ -74,7 +75,7 @@ def sleepless(case: Case) -> Findings:
         if gpu.pci_address is None or not may_suspend(case.machine, gpu.pci_address):
             continue
         power = f"{DEVICES}/{gpu.pci_address}/power"
-        if surroundings.read(case.machine, f"{power}/control").strip() == "on":
+        if read(case.machine, f"{power}/control") == "on":
             yield Finding(
                 check=SLEEP,
                 status=Status.NOTE,
@@ -82,7 +83,7 @@ def sleepless(case: Case) -> Findings:
                 meaning="it draws power that a battery could keep",
                 mend=f"echo auto | sudo tee {power}/control",
             )
-        elif surroundings.read(case.machine, f"{power}/runtime_suspended_time").strip() == "0":
+        elif read(case.machine, f"{power}/runtime_suspended_time") == "0":
             yield Finding(
                 check=SLEEP,
                 status=Status.NOTE,

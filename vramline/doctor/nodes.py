@@ -9,6 +9,7 @@ from vramline.doctor.bus import is_minor
 from vramline.doctor.findings import Case, Finding, Findings, Status
 from vramline.doctor.makers import AMD, INTEL, MAKERS, Maker
 from vramline.readers.drm import Card
+from vramline.readers.files import names_in
 
 NODES = "device nodes"
 KFD = "/dev/kfd"
@@ -31,7 +32,7 @@ WITHOUT = {
 def nodes(case: Case) -> Findings:
     """Whether this user may use the cards."""
     # Of a host that is looked at from a container only /proc and /sys need to be there.
-    if case.looks_at_host or not surroundings.names_in(case.machine, "/dev"):
+    if case.looks_at_host or not names_in(case.machine, "/dev"):
         return
     usable = []
     for maker in MAKERS:
@@ -55,7 +56,7 @@ def kfd(case: Case) -> Findings:
 
     https://docs.kernel.org/gpu/amdgpu/driver-core.html
     """
-    if case.looks_at_host or not surroundings.names_in(case.machine, "/dev"):
+    if case.looks_at_host or not names_in(case.machine, "/dev"):
         return
     allowed = surroundings.may_open(case.machine, KFD)
     given = [card for card in case.cards[AMD] if is_given(case, card)]
@@ -140,7 +141,7 @@ def _topology_is_refused(case: Case) -> bool:
     The kernel asks them before it tells a GPU's properties (``kfd_devcgroup_check_permission``
     in drivers/gpu/drm/amd/amdkfd/kfd_topology.c).
     """
-    for name in surroundings.names_in(case.machine, TOPOLOGY):
+    for name in names_in(case.machine, TOPOLOGY):
         try:
             case.machine.read(f"{TOPOLOGY}/{name}/properties")
         except PermissionError:

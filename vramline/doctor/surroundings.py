@@ -3,6 +3,7 @@
 import re
 
 from vramline.machine import Machine
+from vramline.readers.files import names_in, read
 
 LIBRARY = "libnvidia-ml.so"
 WSL_LIBRARIES = "/usr/lib/wsl/lib"
@@ -81,14 +82,6 @@ def exists(machine: Machine, path: str) -> bool:
     return True
 
 
-def read(machine: Machine, path: str) -> str:
-    """Return the file's text, empty where it cannot be read."""
-    try:
-        return machine.read(path)
-    except (OSError, ValueError):
-        return ""
-
-
 def may_open(machine: Machine, path: str) -> bool | None:
     """Tell whether this user may read and write the file; ``None`` where there is none.
 
@@ -100,11 +93,3 @@ def may_open(machine: Machine, path: str) -> bool | None:
         return False
     except OSError:
         return None
-
-
-def names_in(machine: Machine, folder: str) -> list[str]:
-    """Return the names in a folder, none where it cannot be listed."""
-    try:
-        return machine.list(folder)
-    except OSError:
-        return []

@@ -1,8 +1,8 @@
 """What the snapshot says of each vendor, and the boards that have a GPU of their own."""
 
-from vramline.doctor import surroundings
 from vramline.doctor.findings import Case, Finding, Findings, Status
 from vramline.doctor.makers import vendor_name
+from vramline.readers.files import read
 from vramline.readers.tegra import is_tegra
 from vramline.sampler.guard import NOT_OPENED
 
@@ -38,7 +38,7 @@ def jetson(case: Case) -> Findings:
 
     https://docs.nvidia.com/jetson/
     """
-    model = surroundings.read(case.machine, "/proc/device-tree/model").strip("\0 \n")
+    model = read(case.machine, "/proc/device-tree/model").strip("\0 \n")
     if case.gpus() and is_tegra(case.machine):
         yield Finding(
             check=JETSON,

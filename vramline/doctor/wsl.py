@@ -5,6 +5,7 @@ https://learn.microsoft.com/windows/wsl/tutorials/gpu-compute
 
 from vramline.doctor import surroundings
 from vramline.doctor.findings import Case, Finding, Findings, Status
+from vramline.readers.files import names_in
 
 WSL = "WSL 2"
 DXG = "/dev/dxg"
@@ -61,7 +62,7 @@ def others(case: Case) -> Findings:
             "ROCm, Level Zero and DirectX reach the GPU all the same",
             mend=ON_WINDOWS,
         )
-    elif surroundings.names_in(case.machine, "/dev"):
+    elif names_in(case.machine, "/dev"):
         yield Finding(
             check=WSL,
             status=Status.NOTE,
@@ -72,7 +73,7 @@ def others(case: Case) -> Findings:
 
 
 def _has_nvidia(case: Case) -> bool:
-    names = surroundings.names_in(case.machine, surroundings.WSL_LIBRARIES)
+    names = names_in(case.machine, surroundings.WSL_LIBRARIES)
     return any(name.startswith(surroundings.LIBRARY) for name in names)
 
 

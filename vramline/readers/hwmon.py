@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from vramline.machine import Machine
 from vramline.readers.causes import LARGEST_COUNT, cause_of, read_number
+from vramline.readers.files import names_in, read
 from vramline.readings import Cause
 
 COLDEST, HOTTEST = -100_000, 300_000
@@ -78,18 +79,11 @@ class Hwmon:
 
 
 def _find(machine: Machine, device: str, name: str | None) -> tuple[str, frozenset[str]]:
-    for each in _names(machine, f"{device}/hwmon"):
+    for each in names_in(machine, f"{device}/hwmon"):
         folder = f"{device}/hwmon/{each}"
-        if name is None or _text(machine, f"{folder}/name") == name:
-            return folder, frozenset(_names(machine, folder))
+        if name is None or _word(machine, f"{folder}/name") == name:
+            return folder, frozenset(names_in(machine, folder))
     return f"{device}/hwmon/none", frozenset()
-
-
-def _names(machine: Machine, folder: str) -> list[str]:
-    try:
-        return machine.list(folder)
-    except (OSError, ValueError):
-        return []
 
 
 def _by_kind(
@@ -99,14 +93,11 @@ def _by_kind(
     for found in filter(None, map(_SENSOR.fullmatch, sorted(attributes))):
         labels = by_kind.setdefault(found["kind"], {})
         if found["attribute"] == "label":
-            labels[found["sensor"]] = _text(machine, f"{folder}/{found[0]}")
+            labels[found["sensor"]] = _word(machine, f"{folder}/{found[0]}")
         else:
             labels.setdefault(found["sensor"], "")
     return by_kind
 
 
-def _text(machine: Machine, path: str) -> str:
-    try:
-        return machine.read(path).strip(" \n\0")
-    except (OSError, ValueError):
-        return ""
+def _word(machine: Machine, path: str) -> str:
+    return read(machine, path).strip("\0 \n")

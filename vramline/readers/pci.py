@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 from vramline.machine import Machine
+from vramline.readers.files import read
 
 DEVICES = "/sys/bus/pci/devices"
 DISPLAY_CLASSES = ("0x0300", "0x0302", "0x0380")
@@ -90,11 +91,3 @@ def read_id(machine: Machine, path: str, *, digits: int = 4) -> str | None:
     """Return the number in a file such as ``vendor``: its hex digits, in lower case."""
     found = re.fullmatch(r"0x([0-9a-f]{1,4})", read(machine, path).lower())
     return found[1].zfill(digits) if found else None
-
-
-def read(machine: Machine, path: str) -> str:
-    """Return the file's text without the line's end, empty where it cannot be read."""
-    try:
-        return machine.read(path).strip()
-    except (OSError, ValueError):
-        return ""

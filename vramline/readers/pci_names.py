@@ -7,7 +7,7 @@ import re
 
 from vramline.machine import Machine
 from vramline.readers.drm import Card
-from vramline.readers.pci import read
+from vramline.readers.files import read
 
 LISTS = ("/usr/share/hwdata/pci.ids", "/usr/share/misc/pci.ids", "/usr/share/pci.ids")
 

@@ -6,14 +6,15 @@ https://docs.kernel.org/gpu/amdgpu/thermal.html
 
 from vramline.errors import ReadError, ReaderUnavailableError
 from vramline.machine import Machine
-from vramline.readers.amd.reader import DRIVER, OLD_DRIVER, AmdReader
+from vramline.readers.base import GpuReader
 from vramline.readers.drm import find_cards
 from vramline.readers.pci import find_gpus
 
 PCI_VENDOR = "0x1002"
+DRIVER, OLD_DRIVER = "amdgpu", "radeon"
 
 
-def open_reader(machine: Machine) -> AmdReader:
+def open_reader(machine: Machine) -> GpuReader:
     """Look for cards that amdgpu or radeon drives. None of them is woken.
 
     Raises ``ReaderUnavailableError`` where there is no AMD GPU, and
@@ -23,6 +24,8 @@ def open_reader(machine: Machine) -> AmdReader:
         raise ReaderUnavailableError("the drivers that this reads are Linux's")
     cards = find_cards(machine, {DRIVER, OLD_DRIVER})
     if cards:
+        from vramline.readers.amd.reader import AmdReader  # most machines have no use for it
+
         return AmdReader(machine, cards)
     gpus = find_gpus(machine, PCI_VENDOR)
     for gpu in gpus:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from vramline.machine import Machine
 from vramline.readers.drm import Card
-from vramline.readers.pci import read
+from vramline.readers.files import read
 from vramline.readers.pci_names import name_of
 
 MARKETING_NAMES = "/usr/share/libdrm/amdgpu.ids"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from vramline.machine import Machine
-from vramline.readers.amd import identity
+from vramline.readers.amd import DRIVER, OLD_DRIVER, identity
 from vramline.readers.amd.gpu import VENDOR, Gpu, Site
 from vramline.readers.amd.topology import Topology
 from vramline.readers.amd.visible import shown_uids
@@ -15,8 +15,6 @@ from vramline.readers.processes import Processes
 from vramline.readers.shared_memory import SharedMemory
 from vramline.readers.silent import SilentCards
 from vramline.readings import Cause, GpuReading
-
-DRIVER, OLD_DRIVER = "amdgpu", "radeon"
 
 
 class AmdReader:

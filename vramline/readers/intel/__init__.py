@@ -5,14 +5,15 @@ https://docs.kernel.org/gpu/xe/index.html and https://docs.kernel.org/gpu/i915.h
 
 from vramline.errors import ReaderUnavailableError
 from vramline.machine import Machine
+from vramline.readers.base import GpuReader
 from vramline.readers.drm import find_cards
-from vramline.readers.intel.reader import DRIVERS, IntelReader
 from vramline.readers.pci import find_gpus
 
 PCI_VENDOR = "0x8086"
+DRIVERS = frozenset({"i915", "xe"})
 
 
-def open_reader(machine: Machine) -> IntelReader:
+def open_reader(machine: Machine) -> GpuReader:
     """Look for cards that xe or i915 has taken. Wakes none of them.
 
     Raises ``ReaderUnavailableError`` where there is none.
@@ -20,6 +21,8 @@ def open_reader(machine: Machine) -> IntelReader:
     cards = find_cards(machine, DRIVERS)
     if not cards:
         raise ReaderUnavailableError(_why_none(machine))
+    from vramline.readers.intel.reader import IntelReader  # most machines have no use for it
+
     return IntelReader(machine, cards)
 
 

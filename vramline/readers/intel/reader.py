@@ -5,13 +5,12 @@ from collections.abc import Sequence
 from vramline.machine import Machine
 from vramline.readers.clients import Clients
 from vramline.readers.drm import Card
+from vramline.readers.intel import DRIVERS
 from vramline.readers.intel.gpu import Gpu, Site
 from vramline.readers.lost import check_lost
 from vramline.readers.processes import Processes
 from vramline.readers.shared_memory import SharedMemory
 from vramline.readings import Cause, GpuReading
-
-DRIVERS = frozenset({"i915", "xe"})
 
 
 class IntelReader:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from vramline.machine import Machine
 from vramline.readers.causes import all_known, cause_of, read_number
+from vramline.readers.files import names_in, read
 from vramline.readers.hwmon import COLDEST, HOTTEST, MOST_WATTS
-from vramline.readers.pci import is_suspended, read
-from vramline.readers.tegra.rails import find_rail, names_in
+from vramline.readers.pci import is_suspended
+from vramline.readers.tegra.rails import find_rail
 from vramline.readings import Cause
 
 DEVFREQ = "/sys/class/devfreq"

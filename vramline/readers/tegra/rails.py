@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from vramline.machine import Machine
-from vramline.readers.pci import read
+from vramline.readers.files import names_in, read
 
 SENSORS = "/sys/bus/i2c/drivers"
 
@@ -80,11 +80,3 @@ def _folders(machine: Machine, driver: str, below: str, start: str) -> list[str]
 def _numbers(machine: Machine, folder: str, pattern: str) -> list[str]:
     found = (re.fullmatch(pattern, name, re.ASCII) for name in names_in(machine, folder))
     return [each[1] for each in found if each]
-
-
-def names_in(machine: Machine, folder: str) -> list[str]:
-    """Return the names in a folder; none where it cannot be listed."""
-    try:
-        return machine.list(folder)
-    except (OSError, ValueError):
-        return []
