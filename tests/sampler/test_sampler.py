@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from tests.machines import entries_of, recorded
 from tests.readers.nvidia.machines import AVAILABLE, TOTAL, machine
 from tests.standin import SOURCES, StandIn
 from vramline.machine import Machine, RecordedMachine
@@ -219,6 +220,23 @@ def test_one_snapshot_looks_twice_for_rates(nvml: StandIn) -> None:
     assert waited == [0.2]
     assert used(snapshot) == {"0": (2, True), "1": (20, True)}
     assert nvml.initialised == 0
+
+
+def test_a_gpu_that_was_open_too_late_for_the_first_look_gets_a_third() -> None:
+    waited: list[float] = []
+    now = 0.0
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        waited.append(seconds)
+        now += seconds if len(waited) > 1 else 0.0
+
+    host = entries_of("host/desktop_v2")
+    tigerlake = recorded("intel/tigerlake", clock=lambda: now, **host)
+    snapshot = take_snapshot(tigerlake, sleep=sleep)
+
+    assert waited == [0.2, 0.2]
+    assert [gpu.utilization_percent for gpu in snapshot.gpus] == [100.0]
 
 
 def test_a_recorded_machine_without_a_driver_is_read_from_its_files_alone() -> None:

@@ -11,7 +11,7 @@ from typing import Self
 from vramline.machine import LiveMachine, Machine
 from vramline.readers import FALLBACK_VENDORS, open_fallback, open_reader, vendors_on
 from vramline.readers.host import HostReader
-from vramline.readings import FrozenDict, HostReading, Snapshot
+from vramline.readings import Cause, FrozenDict, HostReading, Snapshot
 from vramline.sampler import process
 from vramline.sampler.guard import GuardedReader
 from vramline.sampler.joining import one_each
@@ -34,13 +34,23 @@ def take_snapshot(
 ) -> Snapshot:
     """Open every driver, look twice, 0.2 s apart as rates need it, and let them go again.
 
-    The drivers open meanwhile. For one look at the machine: a program that looks
-    again and again keeps a ``Sampler``.
+    The drivers open meanwhile. Where a GPU's own rates need a second look, as its
+    reader was not open early enough for the first, there is a third. For one look
+    at the machine: a program that looks again and again keeps a ``Sampler``.
     """
     with Sampler(machine) as sampler:
         sampler.start()
         sleep(SETTLE_SECONDS)
-        return sampler.snapshot()
+        snapshot = sampler.snapshot()
+        if wants_another_look(snapshot):
+            sleep(SETTLE_SECONDS)
+            snapshot = sampler.snapshot()
+        return snapshot
+
+
+def wants_another_look(snapshot: Snapshot) -> bool:
+    """Tell whether a GPU's rate is not known only because it was looked at once, or too soon."""
+    return any(Cause.FIRST_SAMPLE in gpu.unknown.values() for gpu in snapshot.gpus)
 
 
 class Sampler:
