@@ -124,3 +124,38 @@ def test_another_board_is_not_a_jetson() -> None:
 
 def test_a_board_that_could_not_be_read_is_not_said_to_be() -> None:
     assert found("Jetson", {"/proc/device-tree/model": "NVIDIA Jetson Nano\0"}) == []
+
+
+@pytest.mark.parametrize(
+    ("files", "meaning", "mend"),
+    [
+        (
+            {},
+            "the driver tells a number, and this system has no list of PCI names",
+            "sudo apt install pci.ids (elsewhere: hwdata)",
+        ),
+        (
+            {"/usr/share/misc/pci.ids": "1002  AMD\n"},
+            "the system's list of PCI names is older than the card",
+            "sudo update-pciids",
+        ),
+    ],
+)
+def test_a_gpu_without_a_name_is_explained(files: dict[str, str], meaning: str, mend: str) -> None:
+    nameless = without(an_amd_gpu(), Cause.NOT_SUPPORTED, "name")
+
+    assert found("names", entries=files, snapshot=a_snapshot(nameless, a_gpu(0))) == [
+        Finding(
+            check="names",
+            status=Status.NOTE,
+            found="1 GPU has no name here",
+            meaning=meaning,
+            mend=mend,
+        )
+    ]
+
+
+def test_a_gpu_that_has_a_name_or_hides_it_for_now_is_not() -> None:
+    lost = without(an_amd_gpu(), Cause.LOST, "name")
+
+    assert found("names", snapshot=a_snapshot(an_amd_gpu(), lost)) == []

@@ -17,7 +17,6 @@ CAUSES = {
 }
 
 FIELDS = {
-    "name": "name",
     "memory_total_bytes": "memory",
     "memory_used_bytes": "memory",
     "memory_available_bytes": "free memory",

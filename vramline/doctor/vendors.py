@@ -1,12 +1,16 @@
 """What the snapshot says of each vendor, and the boards that have a GPU of their own."""
 
+from vramline.doctor import surroundings
 from vramline.doctor.findings import Case, Finding, Findings, Status
 from vramline.doctor.makers import vendor_name
 from vramline.readers.files import read
+from vramline.readers.pci_names import LISTS
 from vramline.readers.tegra import is_tegra
+from vramline.readers.unread import FOR_GOOD
 from vramline.sampler.guard import NOT_OPENED
 
 JETSON = "Jetson"
+NAMES = "names"
 
 _READERS = {"windows": "display adapters"}
 """A reader that is not of one vendor, and what it reads."""
@@ -33,6 +37,24 @@ def vendors(case: Case) -> Findings:
             yield Finding(check=_check(vendor), status=Status.OK, found=found)
 
 
+def names(case: Case) -> Findings:
+    """GPUs whose driver tells no name, and which the system's list of PCI ids does not have."""
+    nameless = [gpu for gpu in case.snapshot.gpus if gpu.unknown.get("name") in FOR_GOOD]
+    count = sum(gpu.pci_address is not None for gpu in nameless)
+    if not count:
+        return
+    has_list = any(surroundings.exists(case.machine, path) for path in LISTS)
+    yield Finding(
+        check=NAMES,
+        status=Status.NOTE,
+        found=f"{count} GPU{' has' if count == 1 else 's have'} no name here",
+        meaning="the system's list of PCI names is older than the card"
+        if has_list
+        else "the driver tells a number, and this system has no list of PCI names",
+        mend="sudo update-pciids" if has_list else "sudo apt install pci.ids (elsewhere: hwdata)",
+    )
+
+
 def jetson(case: Case) -> Findings:
     """NVIDIA's boards, whose GPU is a part of the processor.
 
@@ -55,4 +77,4 @@ def _check(vendor: str) -> str:
 
 
 CHECKS = (vendors,)
-LINUX_CHECKS = (jetson,)
+LINUX_CHECKS = (names, jetson)
