@@ -74,6 +74,23 @@ def test_a_recording_may_go_to_the_standard_output() -> None:
     assert process.stderr.startswith("vramline: wrote the recording (")
 
 
+@POSIX
+def test_a_pipe_may_be_written_without_force() -> None:
+    # Where it leads to is no path: "pipe:[1234]".
+    process = call("capture", "/dev/stdout")
+
+    assert process.returncode == 0, process.stderr
+    assert RecordedMachine.from_dict(process.stdout).platform == sys.platform
+
+
+def test_its_help_has_only_what_goes_with_it(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run(["capture", "--help"])
+
+    told = capsys.readouterr().out
+    assert ["--force" in told, "--json" in told, "[--from" in told] == [True, False, False]
+
+
 def test_the_name_of_this_host_and_user_are_not_in_it(tmp_path: Path) -> None:
     folder = a_host(tmp_path / "host")
     (folder / "proc/self").mkdir()
@@ -148,6 +165,8 @@ def test_a_file_that_cannot_be_is_told_before_anything_is_read(
         (["capture"], "the following arguments are required: FILE"),
         (["capture", "x", "--json"], "--json does not go with capture"),
         (["--from", "y", "capture", "x"], "--from does not go with capture"),
+        (["capture", "x", "--from", ""], "--from does not go with capture"),
+        (["capture", ""], "capture : no file has an empty name"),
     ],
 )
 def test_what_does_not_go_with_it_is_told_in_one_line(

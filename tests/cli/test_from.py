@@ -75,7 +75,7 @@ def recording(folder: Path, **sections: Any) -> str:
 
 
 def call(
-    *arguments: str, environ: Mapping[str, str] = PLAIN, code: str | None = None
+    *arguments: str, environ: Mapping[str, str] = PLAIN, code: str | None = None, fed: str = ""
 ) -> subprocess.CompletedProcess[str]:
     command = COMMAND if code is None else [sys.executable, "-P", "-c", code]
     return subprocess.run(
@@ -83,6 +83,7 @@ def call(
         env={**environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
+        input=fed,
         check=False,
         timeout=60,
     )
@@ -199,6 +200,24 @@ def test_what_is_no_recording_is_told_in_one_line(
     assert errors.startswith(f"vramline: --from {file}: {message}")
     assert errors.count("\n") == 1
     assert "\x1b" not in errors
+
+
+def test_a_recording_may_come_from_the_standard_input(tmp_path: Path) -> None:
+    file = recording(tmp_path)
+
+    process = call("--json", "--from", "-", fed=Path(file).read_text())
+
+    assert (process.returncode, process.stderr) == (0, "")
+    assert process.stdout == call("--json", "--from", file).stdout
+
+
+def test_an_empty_name_is_not_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        run(["--json", "--from", ""])
+
+    output, errors = capsys.readouterr()
+    assert (exit_.value.code, output) == (2, "")
+    assert errors.startswith("vramline: --from : ")
 
 
 def test_a_folder_is_no_recording(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

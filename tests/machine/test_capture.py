@@ -278,21 +278,47 @@ def test_a_command_line_is_its_programs_name() -> None:
         ),
         "/proc/7/fd/3": {"symlink": "/work/letter.txt"},
         "/proc/7/fd/4": {"symlink": "/dev/dri/renderD128"},
+        "/proc/7/fd/5": {"symlink": "/dev/shm/als letter"},
         "/proc/7/exe": {"symlink": f"{HOME}/al/secret/python3"},
+        "/proc/11/cmdline": "/opt/browser --type=renderer --file=/work/letter",
     }
     live = CapturingMachine(machine(files=files))
     for path, entry in files.items():
         (live.read if isinstance(entry, str) else live.readlink)(path)
 
     assert written(live)["files"] == {
+        "/proc/11/cmdline": "browser\0",
         "/proc/7/cmdline": "python3\0(masked)\0",
         "/proc/7/exe": {"symlink": "python3"},
-        "/proc/7/fd/3": {"symlink": "(not a device)"},
         "/proc/7/fd/4": {"symlink": "/dev/dri/renderD128"},
         "/proc/8/cmdline": "",
         "/proc/9/cmdline": "postgres:\0",
         "/proc/9/environ": "",
         "/proc/self/mountinfo": "25 20 0:22 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n",
+    }
+
+
+def test_of_the_kernels_options_only_those_of_gpus_have_their_values() -> None:
+    options = 'root=PARTUUID=1234abcd-02 ro "a b=c d" nomodeset amdgpu.dc=0 pci=nommconf\n'
+    more = "rd.driver.blacklist=nouveau nvidia-drm.modeset=1 iommu=pt token=hunter2\n"
+    live = CapturingMachine(machine(files={"/proc/cmdline": options + more}))
+    live.read("/proc/cmdline")
+
+    assert written(live)["files"]["/proc/cmdline"] == (
+        'root=(masked) ro "a b=(masked) nomodeset amdgpu.dc=0 pci=nommconf '
+        "rd.driver.blacklist=nouveau nvidia-drm.modeset=1 iommu=pt token=(masked)\n"
+    )
+
+
+def test_a_name_is_known_from_what_is_left_out() -> None:
+    files = {"/proc/7/cmdline": f"{HOME}/zoe/train\0", "/proc/7/cgroup": "0::/app-zoe.scope\n"}
+    live = CapturingMachine(machine(files=files))
+    for path in files:
+        live.read(path)
+
+    assert written(live)["files"] == {
+        "/proc/7/cgroup": "0::/app-user1.scope\n",
+        "/proc/7/cmdline": "train\0",
     }
 
 

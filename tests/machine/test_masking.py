@@ -8,15 +8,14 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.machine import PATIENT
 from vramline.machine import RecordedMachine
 from vramline.machine.capture import CapturingMachine
-from vramline.machine.commands import command_key
+from vramline.machine.keys import command_key, ioctl_key
 from vramline.machine.masking import VOCABULARY, Masks
-from vramline.machine.recorded import ioctl_key
 from vramline.machine.writing import Header, to_text
 
 HOME = "/home"
@@ -187,6 +186,22 @@ def test_an_id_is_nowhere_in_the_recording(secret: str) -> None:
 
 
 @PATIENT
+@given(
+    st.ip_addresses().filter(lambda address: address.is_global or address.is_private).map(str),
+    st.sampled_from(["sshd@3-{}:22-x.service", "via {}.", "http://{}:80/", "[{}]", "{}%eth0 "]),
+)
+def test_an_address_is_nowhere_in_the_recording(address: str, told: str) -> None:
+    assume(len(set(address) - set(".:")) > 1 and len(address) > 6 and not address.startswith("::"))
+    files = {"/proc/7/cgroup": f"0::/{told.format(address)}\n"}
+    live = CapturingMachine(RecordedMachine(files))
+    live.read("/proc/7/cgroup")
+
+    recording = to_text(live.to_dict(HEADER, Masks()))
+
+    assert_nowhere(address, recording)
+
+
+@PATIENT
 @given(people, st.sampled_from(["USER", "LOGNAME", "HOSTNAME", "COMPUTERNAME"]))
 def test_a_name_in_the_environment_is_nowhere_in_the_recording(name: str, variable: str) -> None:
     assert_nowhere(name, recording_with(name, {variable: name.upper()}, {}))
@@ -259,6 +274,15 @@ def test_somebody_called_like_a_part_of_the_machine_is_masked_where_a_name_stand
     assert masks.text(path) == f"/sys/fs/cgroup/{name}/memory.max {HOME}/user1/x"
 
 
+def test_a_name_that_is_no_text_is_masked_in_bytes_too() -> None:
+    name = "an\udce9mone"  # as Python has a byte that is no UTF-8
+    masks = Masks(key=KEY)
+    masks.learn_surroundings({"USER": name})
+
+    assert masks.text(f"/x/{name}/y") == "/x/user1/y"
+    assert masks.data(b" an\xe9mone ") == b" user1__ "
+
+
 def test_what_every_machine_has_is_kept() -> None:
     text = (
         "root nobody localhost /home/linuxbrew /Users/Shared 00000000-0000-0000-0000-000000000000"
@@ -278,6 +302,9 @@ def test_what_every_machine_has_is_kept() -> None:
         "Cpus_allowed: ffffffff,ffffffff",
         "uptime 12:34:56, 8:0, a1:b2",
         "nvmlDeviceGetHandleByIndex(0)",
+        "2.6.32.61\n",
+        "5.15.167.4-microsoft-standard-WSL2 90.02.2E.00.0C 32.0.15.6094 1.2.3.4.5 127.0.0.1",
+        "0::/ std::bad_alloc 12:name=::",
     ],
 )
 def test_what_tells_nothing_is_kept(text: str) -> None:
@@ -296,6 +323,28 @@ def test_the_same_is_masked_alike_everywhere_and_keeps_its_shape() -> None:
     assert masked(UUID.replace("-", "_")) == whole[4:].replace("-", "_")
     assert masked(digits) == whole[4:].replace("-", "")
     assert Masks(key=b"another").text(UUID) != whole[4:]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "<key>IOPlatformSerialNumber</key>\n\t<string>{}</string>",
+        "<key>serial-number</key>\n\t<data>\n\t{}==\n\t</data>",
+        "Serial No. : {}",
+        "S/N: {}",
+    ],
+)
+def test_a_serial_number_is_known_by_what_stands_before_it(told: str) -> None:
+    hidden = masked(told.format("C02XG1ZYJGH5"))
+
+    assert len(hidden) == len(told.format("C02XG1ZYJGH5"))
+    assert "C02XG1ZYJGH5" not in hidden
+
+
+@pytest.mark.parametrize("pod", [UUID, UUID.replace("-", "_"), UUID.replace("-", "")])
+def test_the_id_of_a_pod_is_masked(pod: str) -> None:
+    assert masked(f"kubepods-pod{pod}.slice") == f"kubepods-pod{masked(pod)}.slice"
+    assert masked(pod) != pod
 
 
 def test_a_digit_has_no_mask_of_its_own() -> None:

@@ -126,6 +126,11 @@ def test_it_may_be_in_any_encoding_that_json_has(encoding: str) -> None:
         (b'{"format": true}', 'it is no recording of a machine: it has no "format": 1'),
         (b'{"format": 2}', "a newer vramline wrote it: its format is 2, and this one reads 1"),
         (b'{"format": 1, "host": {}, "gpus": []}', "it is what `vramline --json` prints"),
+        (b'{"format": 1, "findings": []}', "it is what `vramline doctor --json` prints"),
+        (
+            b'{"format": 1, "x": ' + b'{"dict": [' * 30 + b"]}" * 30 + b"}",
+            "it is nested deeper than any recording",
+        ),
         (b'{"format": 1, "files": []}', "files makes no sense: []"),
         (b'{"format": 1, "files": {"/a": 7}}', "files /a makes no sense: 7"),
         (b'{"format": 1, "files": {"/a": {"errno": "-1"}}}', "files /a makes no sense"),

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from vramline import __version__
 from vramline.cli.look import Look
-from vramline.cli.options import Options
+from vramline.cli.options import Options, would_be_lost
 from vramline.cli.output import complain, emit
 from vramline.doctor import examine, installed_version
 from vramline.machine import LiveMachine
@@ -81,9 +81,9 @@ def _save(visit: _Visit, options: Options) -> int:
 def _write(options: Options, text: str) -> int:
     file = options.capture_to
     try:
-        if os.path.lexists(file) and not options.force:  # since the options were read
+        if would_be_lost(file) and not options.force:  # since the options were read
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
-        _write_whole(os.path.realpath(file), text)
+        _write_whole(file, text)
     except OSError as error:
         complain(f"cannot write {file}: {error.strerror or error}")
         return 1
@@ -97,6 +97,7 @@ def _write_whole(file: str, text: str) -> None:
             with open(file, "w", encoding="utf-8") as stream:
                 stream.write(text)
             return
+    file = os.path.realpath(file)  # a link is kept, and what it points to is replaced
     with _draft(file) as draft:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         with open(descriptor, "w", encoding="utf-8") as stream:

@@ -5,6 +5,7 @@ It tells a person who has to wait for it.
 
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,6 +20,7 @@ from vramline.readings import Snapshot
 
 if TYPE_CHECKING:
     from vramline.machine import RecordedMachine
+    from vramline.sampler import Sampler
 
 Look = Callable[[Machine], Snapshot]
 
@@ -31,7 +33,7 @@ def machine_of(options: Options) -> Machine:
 
     Raises ``SystemExit`` where that is a file which is no recording, and says so.
     """
-    if not options.recording:
+    if options.recording is None:
         return LiveMachine(host_root=options.host_root)
     from vramline.errors import RecordingError
     from vramline.machine import RecordedMachine
@@ -50,7 +52,8 @@ def machine_of(options: Options) -> Machine:
 def _content(file: str) -> bytes:
     from vramline.machine.recording import MAX_BYTES
 
-    with open(file, "rb") as stream:
+    # By its number, as there may be no sys.stdin.
+    with open(0 if file == "-" else file, "rb", closefd=file != "-") as stream:
         return stream.read(MAX_BYTES + 1)
 
 
@@ -76,20 +79,41 @@ def told_of(machine: Machine) -> str:
 
 def look_once(machine: Machine) -> Snapshot:
     """Return a snapshot. While a driver is slow to open, say so on a terminal."""
-    from vramline.sampler import Deadlines, take_snapshot
+    from vramline.sampler import Deadlines, Sampler, take_snapshot
 
     with _telling(sys.stderr, Deadlines().opening_seconds):
         recorded = as_recorded(machine)
-        return take_snapshot(machine) if recorded is None else _replay(recorded)
+        if recorded is not None:
+            return _replay(recorded)
+        if isinstance(machine, LiveMachine):
+            return take_snapshot(machine)
+        with Sampler(machine) as sampler:  # it is captured, to be replayed
+            return look_in_turn(sampler, time.sleep)
+
+
+def look_in_turn(sampler: "Sampler", pause: Callable[[float], object]) -> Snapshot:
+    """Look as often as rates need it, each time to the end.
+
+    So a replay looks as often as the capture did: how far a driver was opened when
+    the next look began, which ``take_snapshot`` leaves open, is in no recording.
+    """
+    from vramline.sampler import SETTLE_SECONDS, wants_another_look
+
+    sampler.snapshot()
+    pause(SETTLE_SECONDS)
+    snapshot = sampler.snapshot()
+    if wants_another_look(snapshot):
+        pause(SETTLE_SECONDS)
+        snapshot = sampler.snapshot()
+    return snapshot
 
 
 def _replay(machine: "RecordedMachine") -> Snapshot:
-    """Return the recorded snapshot, which took two looks as well. Nobody waits between these."""
+    """Return the recorded snapshot. Nobody waits between its looks."""
     from vramline.sampler import Sampler
 
     with Sampler(machine, now=lambda: machine.taken_at or UNDATED) as sampler:
-        sampler.snapshot()
-        snapshot = sampler.snapshot()
+        snapshot = look_in_turn(sampler, lambda _: None)
     # What the replay itself took is not the reading's age.
     gpus = tuple(replace(gpu, age_seconds=round(gpu.age_seconds, 1)) for gpu in snapshot.gpus)
     return replace(snapshot, gpus=gpus)
@@ -118,7 +142,7 @@ def tell(stream: TextIO, limit_seconds: float, wait: Callable[[float], bool]) ->
     limit = f"at most {limit_seconds:g} s for an answer"
     while not wait(1.0):
         seconds += 1
-        line = f"waiting for the NVIDIA driver: {seconds} s ({limit})"
+        line = f"waiting for the GPU drivers: {seconds} s ({limit})"
         stream.write(f"\r{line}")
         stream.flush()
     stream.write(f"\r{' ' * len(line)}\r" if line else "")

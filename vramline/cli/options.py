@@ -5,6 +5,7 @@ By argparse: click is one dependency more, and 8 ms of every start.
 
 import argparse
 import os
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Never
@@ -32,15 +33,15 @@ class Options:
     """What the user asked for.
 
     Attributes:
-        recording: The file to be replayed, in the place of this machine.
-        capture_to: The file that this machine is to be recorded in.
+        recording: The file to be replayed, in the place of this machine. ``-``: standard input.
+        capture_to: The file that this machine is to be recorded in. ``-``: standard output.
         force: Whether that file may be overwritten.
     """
 
     command: str | None
     json: bool
     host_root: str
-    recording: str = ""
+    recording: str | None = None
     capture_to: str = ""
     force: bool = False
 
@@ -77,7 +78,7 @@ def parse(arguments: Sequence[str] | None, environ: Mapping[str, str] = os.envir
         command=found.command,
         json=found.json,
         host_root=folder or "",
-        recording=found.recording or "",
+        recording=found.recording,
         capture_to=found.file if found.command == "capture" else "",
         force=found.command == "capture" and found.force,
     )
@@ -115,25 +116,30 @@ def _add_capture(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "capture",
         help="record this machine in a file, for a bug report",
         description="Record all that is read of this machine, and by the doctor, in FILE, for "
-        "`vramline --from FILE`. Serial numbers, UUIDs, host and user names are masked. "
-        "Look through the file before you send it.",
+        "`vramline --from FILE`. Serial numbers, UUIDs, addresses, host and user names are "
+        "masked, and command lines left out. Look through the file before you send it.",
         allow_abbrev=False,
     )
-    capture.add_argument("file", metavar="FILE", help="a new file; - is the standard output")
+    capture.add_argument("file", metavar="FILE", help="a new file (- is stdout)")
     capture.add_argument("--force", action="store_true", help="overwrite FILE where it is there")
-    _add_shared(capture)
+    _add_shared(capture, is_capture=True)
 
 
-def _add_shared(parser: argparse.ArgumentParser) -> None:
+def _add_shared(parser: argparse.ArgumentParser, *, is_capture: bool = False) -> None:
     # Without a default, as a command's would overwrite what stands before the command.
     nothing = argparse.SUPPRESS
-    parser.add_argument("--json", action="store_true", default=nothing, help="print JSON")
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        default=nothing,
+        help=nothing if is_capture else "print JSON",  # it is known, to be told that it is wrong
+    )
     parser.add_argument(
         "--from",
         dest="recording",
         metavar="FILE",
         default=nothing,
-        help="show the machine that FILE is a recording of",
+        help=nothing if is_capture else "show the machine that FILE is a recording of (- is stdin)",
     )
     parser.add_argument(
         "--host-root",
@@ -146,9 +152,8 @@ def _add_shared(parser: argparse.ArgumentParser) -> None:
 def _contradiction(found: argparse.Namespace) -> str:
     """Return which options do not go together, in words; empty where all do."""
     if found.command == "capture":
-        lost = [
-            name for name, given in (("--json", found.json), ("--from", found.recording)) if given
-        ]
+        given = {"--json": found.json, "--from": found.recording is not None}
+        lost = [name for name, is_given in given.items() if is_given]
         return f"{lost[0]} does not go with capture" if lost else ""
     if found.recording is not None and found.host_root is not None:
         return "--from does not go with --host-root"
@@ -159,12 +164,23 @@ def _not_to_be_written(file: str, *, force: bool) -> str:
     """Return why the file may not be written, in words; empty where it may."""
     if file == "-":
         return ""
+    if not file:
+        return "no file has an empty name"
     if os.path.isdir(file) or not os.path.basename(file):
         return "this is a folder"
-    if os.path.lexists(file) and not force:
+    if not force and would_be_lost(file):
         return "this file is there already, and --force would overwrite it"
     folder = os.path.dirname(file) or "."
     return "" if os.path.isdir(folder) else f"there is no folder {folder}"
+
+
+def would_be_lost(file: str) -> bool:
+    """Tell whether there is something that a new file in its place would replace."""
+    try:
+        mode = os.stat(file).st_mode
+    except OSError:
+        return os.path.lexists(file)
+    return not (stat.S_ISFIFO(mode) or stat.S_ISCHR(mode))
 
 
 def _missing(folder: str) -> str:

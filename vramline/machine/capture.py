@@ -84,9 +84,7 @@ class CapturingMachine:
 
     def library(self, name: str) -> ModuleType:
         module = self._ask(("library", name), lambda: self._machine.library(name), lambda _: True)
-        if name not in self._libraries:
-            self._libraries[name] = CapturedLibrary(name, module, self._journal)
-        return self._libraries[name]
+        return self._libraries.setdefault(name, CapturedLibrary(name, module, self._journal))
 
     def has_library(self, name: str) -> bool:
         return self._ask(("has_library", name), lambda: self._machine.has_library(name))

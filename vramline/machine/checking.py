@@ -114,7 +114,7 @@ def is_value(answer: Any) -> bool:
         return True
     try:
         decode(answer, "")
-    except (RecordingError, RecursionError):
+    except RecordingError:
         return False
     return True
 

@@ -14,7 +14,7 @@ from types import ModuleType
 MAX_FILE_BYTES = 16 * 2**20
 """No file that a reader asks for is near this size: what is longer is cut off."""
 
-MOVED = ("/proc", "/sys")
+MOVED = ("/proc/", "/sys/")
 """What is looked for under the host's root."""
 
 
@@ -49,7 +49,7 @@ class LiveMachine:
         return os.environ
 
     def _place(self, path: str) -> str:
-        return self._root + path if self._root and path.startswith(MOVED) else path
+        return self._root + path if self._root and f"{path}/".startswith(MOVED) else path
 
     def read(self, path: str) -> str:
         return self.read_bytes(path).decode("utf-8", "replace")

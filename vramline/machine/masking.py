@@ -16,11 +16,22 @@ from typing import Any
 
 HEX = "0123456789abcdef"
 
-_UUID = r"(?<![0-9a-f])[0-9a-f]{8}(?P<dash>[-_])(?:[0-9a-f]{4}(?P=dash)){3}[0-9a-f]{12}(?![0-9a-f])"
-_LONG_HEX = r"(?<![0-9a-z])[0-9a-f]{32,}(?![0-9a-z])"
+# Kubernetes writes a pod's id right behind "pod".
+_UUID = (
+    r"(?:(?<![0-9a-f])|(?<=pod))[0-9a-f]{8}(?P<dash>[-_])(?:[0-9a-f]{4}(?P=dash)){3}"
+    r"[0-9a-f]{12}(?![0-9a-f])"
+)
+_LONG_HEX = r"(?:(?<![0-9a-z])|(?<=pod))[0-9a-f]{32,}(?![0-9a-z])"
 _MAC = (
     r"(?<![0-9a-f:])[0-9a-f]{2}(?P<colon>[:-])(?:[0-9a-f]{2}(?P=colon)){4,6}[0-9a-f]{2}"
     r"(?![0-9a-f:])"
+)
+_BYTE = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
+# What is nothing else, or goes on, as 5.15.167.4-microsoft does, is a version.
+_IPV4 = rf"(?<![\w.])(?!\A[\d.]+\s*\Z)(?:{_BYTE}\.){{3}}{_BYTE}(?!\.?\w|-[a-z])"
+_IPV6 = (
+    r"(?<![\w:.])(?:(?:[0-9a-f]{1,4}:){7}[0-9a-f]{1,4}"
+    r"|(?:[0-9a-f]{1,4}:){1,6}(?::[0-9a-f]{1,4}){1,6}|(?:[0-9a-f]{1,4}:){2,7}:)(?!\w)"
 )
 # Systemd writes the - of a name as \x2d.
 _BEFORE, _AFTER = r"(?:(?<![^\W_])|(?<=\\x2d))", r"(?![^\W_])"
@@ -31,7 +42,9 @@ _HOME = (
 _SHORT = r"(?:(?<=gpu-)|(?<=mig-))[0-9a-f][0-9a-f-]*"
 _DECIMAL_ID = r"(?<=unique_id )[0-9]{6,20}"
 _SERIAL = re.compile(
-    r"serial[\w -]{0,40}[\"']?\s*[:=>]\s*[\"'<]{0,2}([a-z0-9](?:[\w.+/-]*[a-z0-9])?)", re.IGNORECASE
+    r"(?:serial[\w .-]{0,40}|\bs/n)[\"']?\s*(?:</key>\s*<\w+>|[:=>])\s*[\"'<]{0,2}"
+    r"([a-z0-9](?:[\w.+/-]*[a-z0-9])?)",
+    re.IGNORECASE,
 )
 _TOKEN = re.compile(r"[A-Za-z0-9](?:[\w.+-]*[A-Za-z0-9])?")
 _WIDE_TEXT = re.compile(r"(?:[\x20-\x7e]\0){4,}")
@@ -47,6 +60,9 @@ _SYSTEM_NAMES = """
 """
 SYSTEM_NAMES = frozenset(_SYSTEM_NAMES.split())
 """Names of users and hosts that many machines have."""
+
+NO_MACHINES = frozenset(("127.0.0.1", "255.255.255.0"))
+"""Addresses that every machine has."""
 
 _VOCABULARY = """
     active amd amdgpu apple arc average bus busy card cards cgroup cgroups class clients cpu cuda
@@ -190,6 +206,7 @@ class Masks:
                 "uuid": _UUID,
                 "hex": _LONG_HEX,
                 "mac": _MAC,
+                "ip": f"{_IPV4}|{_IPV6}",
                 "decimal": _DECIMAL_ID,
             }
             whole = "|".join(f"(?P<{name}>{part})" for name, part in parts.items())
@@ -207,7 +224,11 @@ class Masks:
             return mask(text) if mask else "x" * len(text)  # in letters that fold to no others
         if kind != "short" and len(set(text) - set("-_:")) == 1:
             return text  # zeros stand for none
-        self._count({"mac": "MAC address", "hex": "id", "decimal": "id"}.get(kind, "UUID"), text)
+        if text in NO_MACHINES:
+            return text
+        self._count(_KINDS.get(kind, "UUID"), text)
+        if kind == "ip" and ":" not in text:
+            return "".join(self._shifted(text, _alphabet_of))
         return self._decimal(text) if kind == "decimal" else self._hex(text)
 
     def _fitting(self, found: re.Match[str]) -> str:
@@ -257,7 +278,8 @@ class Masks:
         self._seen.setdefault(kind, set()).add(text.casefold())
 
 
-_MASKED = ("home", "short", "uuid", "hex", "mac", "decimal", "word")
+_MASKED = ("home", "short", "uuid", "hex", "mac", "ip", "decimal", "word")
+_KINDS = {"mac": "MAC address", "ip": "IP address", "hex": "id", "decimal": "id"}
 
 
 def is_secret(name: str) -> bool:
@@ -272,14 +294,15 @@ def _spelt(word: str) -> str:
 def _as_bytes(word: str) -> set[str]:
     """Return how a word looks in bytes that are looked at one by one, where that differs."""
     spellings = set() if word.isascii() else {word, word.upper(), word.title()}
-    encodings = ("utf-8", "utf-16-le")
-    return {each.encode(name).decode("latin-1") for each in spellings for name in encodings}
+    # Names on Linux are bytes: those that are no letters are surrogates in Python.
+    encodings = (("utf-8", "surrogateescape"), ("utf-16-le", "surrogatepass"))
+    return {each.encode(*how).decode("latin-1") for each in spellings for how in encodings}
 
 
 def _as_utf8(text: str) -> str:
     """Return the word that looks so in bytes."""
     try:
-        return text.encode("latin-1").decode("utf-8").casefold()
+        return text.encode("latin-1").decode("utf-8", "surrogateescape").casefold()
     except UnicodeError:
         return text.casefold()
 

@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any, Never, Self
 
 from vramline.machine.answers import os_error
-from vramline.machine.commands import command_key
+from vramline.machine.keys import command_key, ioctl_key
 from vramline.machine.recording import Recording, parse
 from vramline.machine.tree import Tree, target
 from vramline.machine.turns import Rows, Turns, rows
@@ -238,12 +238,6 @@ class RecordedMachine:
         if "\0" in path:
             raise ValueError("embedded null byte")
         return self._tree.place(path)
-
-
-def ioctl_key(request: int, memory: bytes, pointers: Mapping[int, int]) -> str:
-    """Return what a recording has for an ioctl's question."""
-    places = "".join(f" {place}>{target}" for place, target in pointers.items())
-    return f"{request:#x} {base64.b64encode(memory).decode()}{places}"
 
 
 def _hang(what: str) -> Never:

@@ -63,6 +63,14 @@ from vramline.machine.turns import Rows, rows
 FORMAT = 1
 MAX_BYTES = 64 * 2**20
 """No recording is near this size: captured files are cut off long before."""
+MOST_LEVELS = 50
+"""No recording is nested so deep. What reads the answers goes down by calling itself."""
+
+_PRINTED = {
+    "vramline --json": {"gpus", "host"},
+    "vramline doctor --json": {"findings"},
+}
+"""What else has a format that is 1, and how it is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +118,8 @@ def parse(recording: str | bytes | Mapping[str, Any]) -> Recording:
     """
     found = recording if isinstance(recording, Mapping) else _from_json(recording)
     _check_format(found)
+    if not _is_nested_less(found, MOST_LEVELS):
+        raise RecordingError("it is nested deeper than any recording")
     times = _mapping(found, "times")
     return Recording(
         platform=_text(found, "platform", "linux"),
@@ -155,8 +165,17 @@ def _check_format(found: Mapping[str, Any]) -> None:
         raise RecordingError(
             f"a newer vramline wrote it: its format is {version}, and this one reads {FORMAT}"
         )
-    if "gpus" in found and "host" in found:
-        raise RecordingError("it is what `vramline --json` prints, and not a recording")
+    for command, names in _PRINTED.items():
+        if names <= found.keys():
+            raise RecordingError(f"it is what `{command}` prints, and not a recording")
+
+
+def _is_nested_less(value: Any, levels: int) -> bool:
+    if isinstance(value, Mapping):
+        value = value.values()
+    elif not isinstance(value, list):
+        return True
+    return levels > 0 and all(_is_nested_less(each, levels - 1) for each in value)
 
 
 def _wrong(where: str, what: object = None) -> RecordingError:

@@ -10,8 +10,13 @@ LONGEST = 256 * 2**10
 LISTS_OF_IDS = ("pci.ids", "amdgpu.ids")
 
 _NOT_A_DEVICE = "(not a device)"
-_COMMAND = re.compile(r"/proc/[^/]+/(?:task/\d+/)?(cmdline|environ|mountinfo|mounts)")
+_PRIVATE = re.compile(r"/proc/(?:cmdline|[^/]+/(?:task/\d+/)?(cmdline|environ|mountinfo|mounts))")
 _LINK = re.compile(r"/proc/[^/]+/(?:task/\d+/)?(?:fd/\d+|(exe|cwd|root))")
+_DEVICE = re.compile(r"/dev/(?:accel|dri/|dxg|kfd|nv)")
+_OPTION = re.compile(r"(?:[^\s\"]|\"[^\"]*\")+")
+_OPTION_OF_GPUS = re.compile(
+    r"(?:amdgpu|i915|nouveau|nvidia[\w-]*|radeon|xe)\..*|.*(?:blacklist|iommu)|mem|pci\w*|vga|video"
+)
 _ID = re.compile(r"(?:0x|\b)([0-9a-f]{4})\b", re.IGNORECASE)
 _ID_LINE = re.compile(r"(\t*)([0-9A-Fa-f]{4})(?: ([0-9a-f]{4}))?(?=  |,)")
 
@@ -30,8 +35,8 @@ def reduced(kind: str, name: str, answer: Any, ids: Callable[[], set[str]]) -> t
         return _KEPT_OF_PROCESS.get(name.rpartition(".")[2], _as_it_is)(answer), ""
     if kind == "read" and isinstance(answer, str | bytes):
         text = answer if isinstance(answer, str) else answer.decode("utf-8", "replace")
-        if found := _COMMAND.fullmatch(name):
-            return _KEPT_OF_FILE[found[1]](text), ""
+        if found := _PRIVATE.fullmatch(name):
+            return _KEPT_OF_FILE[found[1] or "options"](text), ""
         if name.rpartition("/")[2] in LISTS_OF_IDS:
             kept = _lines_of_ids(text, ids())
             return kept, f"the lines of this machine's ids, {len(kept)} of {len(text)} characters"
@@ -51,7 +56,8 @@ def _as_it_is(answer: Any) -> Any:
 
 def _base(path: str) -> str:
     """Return a program's name, without its folder or what it wrote behind its name."""
-    words = re.split(r"[/\\]", path.strip())[-1].split()
+    program = re.split(r"\s-", path.strip(), maxsplit=1)[0]
+    words = re.split(r"[/\\]", program)[-1].split()
     return words[0] if words else ""
 
 
@@ -67,11 +73,26 @@ def _kept_of_mounts(text: str) -> str:
     return "".join(kept)
 
 
-def _kept_of_link(path: str, target: str) -> str:
+def _kept_of_options(text: str) -> str:
+    """Return the kernel's options, each with its value if that is a GPU's."""
+    return " ".join(map(_kept_of_option, _OPTION.findall(text))) + "\n"
+
+
+def _kept_of_option(option: str) -> str:
+    name, given, value = option.partition("=")
+    kept = value if _OPTION_OF_GPUS.fullmatch(name) else "(masked)"
+    return f"{name}={kept}" if given else name
+
+
+def _kept_of_link(path: str, target: str) -> Any:
+    """Return where a link points. Of the files that processes have open most are no GPU's.
+
+    A desktop has tens of thousands of these, and a reader goes on from one that is gone.
+    """
     found = _LINK.fullmatch(path)
-    if found is None or target.startswith("/dev/"):
+    if found is None or _DEVICE.match(target):
         return target
-    return _base(target) if found[1] == "exe" else _NOT_A_DEVICE
+    return _base(target) if found[1] == "exe" else {"errno": "ENOENT"}
 
 
 def _lines_of_ids(text: str, ids: set[str]) -> str:
@@ -88,6 +109,7 @@ def _lines_of_ids(text: str, ids: set[str]) -> str:
 
 
 _KEPT_OF_FILE: dict[str, Callable[[str], str]] = {
+    "options": _kept_of_options,
     "cmdline": _kept_of_command,
     "environ": lambda _: "",
     "mountinfo": _kept_of_mounts,

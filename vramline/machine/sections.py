@@ -5,10 +5,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from vramline.machine.captured import Traits
-from vramline.machine.commands import command_key
 from vramline.machine.journal import Question, Told
+from vramline.machine.keys import command_key, ioctl_key
 from vramline.machine.masking import Masks
-from vramline.machine.recorded import ioctl_key
 
 FIRST_PERSON = {"linux": 1000, "darwin": 500}
 """User ids below are the system's own: what they are called is no secret, and tells a lot."""

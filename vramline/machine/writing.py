@@ -52,7 +52,7 @@ def compose(
     libraries: Mapping[str, Traits],
 ) -> dict[str, Any]:
     """Return the recording. Nothing is in it that *masks* should have masked."""
-    kept, trimmed = _reduce(told)
+    kept, trimmed = _reduce(told, masks)
     _learn(masks, platform, environ, kept, libraries)
     sections = Sections(masks, platform)
     for question, by in kept.items():
@@ -97,7 +97,8 @@ def _lines(value: Any, indent: str, before: str = "", after: str = "") -> Iterat
     yield f"{indent}}}{after}"
 
 
-def _reduce(told: Mapping[Question, By]) -> tuple[dict[Question, By], dict[str, str]]:
+def _reduce(told: Mapping[Question, By], masks: Masks) -> tuple[dict[Question, By], dict[str, str]]:
+    """Return what is kept, and what is to be said of it. *masks* learn from what is left out."""
     ids: set[str] | None = None
 
     def known_ids() -> set[str]:
@@ -117,6 +118,8 @@ def _reduce(told: Mapping[Question, By]) -> tuple[dict[Question, By], dict[str, 
                 kept[question][asker].append(Told(answer, each.at))
                 if what:
                     trimmed[name] = what
+                elif answer is not each.answer:
+                    masks.learn_value(each.answer)
     return kept, trimmed
 
 
