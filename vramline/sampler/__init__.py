@@ -15,7 +15,7 @@ from vramline.readings import Cause, FrozenDict, HostReading, Snapshot
 from vramline.sampler import process
 from vramline.sampler.guard import GuardedReader
 from vramline.sampler.joining import one_each
-from vramline.sampler.rounds import Deadlines, VendorReport
+from vramline.sampler.rounds import Deadlines, Round, VendorReport
 
 __all__ = ["Deadlines", "Sampler", "take_snapshot"]
 
@@ -82,6 +82,7 @@ class Sampler:
         self._now = now
         self._clock = clock
         self._opening_seconds = deadlines.opening_seconds
+        self._patience_seconds = deadlines.patience_seconds
         self._guards = {
             vendor: GuardedReader(
                 partial(open_reader, vendor, machine), name=vendor, deadlines=deadlines, clock=clock
@@ -120,7 +121,7 @@ class Sampler:
         host = self._host.read()
         # A first reading has the long deadline once, and not once a vendor.
         until = self._clock() + self._opening_seconds
-        rounds = {vendor: guard.begin() for vendor, guard in self._guards.items()}
+        rounds = {vendor: self._begin(guard) for vendor, guard in self._guards.items()}
         reports = {
             vendor: self._guards[vendor].finish(each, until=until)
             for vendor, each in rounds.items()
@@ -131,6 +132,16 @@ class Sampler:
         snapshot = assemble(self._now(), host, reports)
         self._tell_changes(snapshot)
         return snapshot
+
+    def _begin(self, guard: GuardedReader) -> Round:
+        """Begin a vendor's round, and let it go first unless it keeps the next one waiting.
+
+        Side by side the threads of two vendors hand the interpreter's lock to and fro
+        at every file, which costs more than twice what they cost in turn.
+        """
+        round_ = guard.begin()
+        round_.done.wait(self._patience_seconds)
+        return round_
 
     def close(self) -> None:
         """Let the drivers go. The last readings are still to be had, and grow old."""

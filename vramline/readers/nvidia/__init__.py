@@ -10,23 +10,24 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from vramline.errors import ReadError, ReaderUnavailableError
 from vramline.machine import Machine
 from vramline.readers.base import GpuReader
 from vramline.readers.drm import Card, find_cards
-from vramline.readers.joined import JoinedReader
-from vramline.readers.nvidia.board import OnBoard, arrange_by
+from vramline.readers.files import names_in, read
 from vramline.readers.nvidia.errors import DRIVER_NOT_LOADED, LIBRARY_NOT_FOUND, why_closed
-from vramline.readers.nvidia.findings import VENDOR
-from vramline.readers.nvidia.reader import NvidiaReader, Slot
 from vramline.readers.pci import PciGpu, find_gpus, is_asleep
-from vramline.readers.silent import SilentCards, card_without_node
-from vramline.readers.tegra import TegraReader, find_board, is_tegra
-from vramline.readings import GpuReading
 
+if TYPE_CHECKING:
+    from vramline.readers.nvidia.board import Tegra
+    from vramline.readers.nvidia.reader import NvidiaReader
+
+VENDOR = "nvidia"
 PCI_VENDOR = "0x10de"
 NVIDIA, NOUVEAU = "nvidia", "nouveau"
+TEGRA_FOLDERS, TEGRA_RELEASE = ("/sys/class/devfreq", "/proc/device-tree"), "/etc/nv_tegra_release"
 
 
 def open_reader(machine: Machine, *, clock: Callable[[], float] = time.monotonic) -> GpuReader:
@@ -40,20 +41,27 @@ def open_reader(machine: Machine, *, clock: Callable[[], float] = time.monotonic
     on_bus = find_gpus(machine, PCI_VENDOR)
     silent = _silent_cards(machine, on_bus)
     readers = _open_first(machine, on_bus, clock, or_else=bool(silent))
-    if silent:
-        count = sum(len(reader.devices()) for reader in readers)
-        readers.append(SilentCards(machine, VENDOR, "NVIDIA", silent, first_index=count))
-    return readers[0] if len(readers) == 1 else JoinedReader(readers)
+    return _with_silent(machine, readers, silent) if silent else readers[0]
+
+
+def _with_silent(
+    machine: Machine, readers: Sequence[GpuReader], silent: Sequence[Card]
+) -> GpuReader:
+    from vramline.readers.joined import JoinedReader
+    from vramline.readers.silent import SilentCards
+
+    count = sum(len(reader.devices()) for reader in readers)
+    cards = SilentCards(machine, VENDOR, "NVIDIA", silent, first_index=count)
+    return JoinedReader([*readers, cards]) if readers else cards
 
 
 def _open_first(
     machine: Machine, on_bus: Sequence[PciGpu], clock: Callable[[], float], *, or_else: bool
 ) -> list[GpuReader]:
     """Open NVML, or else the board's files; nothing of the two where there is something else."""
-    board = find_board(machine)
-    on_tegra = board is not None or is_tegra(machine)
+    tegra = _find_tegra(machine)
     needing = [gpu for gpu in on_bus if _needs_driver(gpu)]
-    if on_bus and not needing and not on_tegra:
+    if on_bus and not needing and tegra is None:
         if or_else:
             return []
         raise ReaderUnavailableError(_kept(on_bus[0]))
@@ -62,16 +70,27 @@ def _open_first(
     except (ReaderUnavailableError, ReadError) as error:
         if isinstance(error, ReadError) and needing:
             raise
-        if board is not None:
-            return [TegraReader(machine, board, arrange=arrange_by(machine.environ))]
+        if tegra is not None and tegra.board is not None:
+            return [tegra.alone(tegra.board)]
         if or_else:
             return []
-        if on_tegra:
+        if tegra is not None:
             raise ReaderUnavailableError(
                 "the GPU of this Tegra system is not in use: the driver nvgpu is not loaded"
             ) from error
         raise
-    return [OnBoard(machine, reader) if on_tegra else reader]
+    return [reader if tegra is None else tegra.beside(reader)]
+
+
+def _find_tegra(machine: Machine) -> "Tegra | None":
+    """Return the system where it is a Tegra. Loads nothing for what is plainly none."""
+    if not any(names_in(machine, folder) for folder in TEGRA_FOLDERS) and not read(
+        machine, TEGRA_RELEASE
+    ):
+        return None
+    from vramline.readers.nvidia.board import find_tegra
+
+    return find_tegra(machine)
 
 
 def _needs_driver(gpu: PciGpu) -> bool:
@@ -86,6 +105,8 @@ def _silent_cards(machine: Machine, on_bus: Sequence[PciGpu]) -> list[Card]:
     cards = {card.address: card for card in find_cards(machine, {NOUVEAU})}
     for gpu in on_bus:
         if gpu.driver == NOUVEAU:
+            from vramline.readers.silent import card_without_node
+
             card = card_without_node(machine, gpu.address, NOUVEAU)
             cards.setdefault(card.address, card)
     return [cards[address] for address in sorted(cards)]
@@ -93,15 +114,19 @@ def _silent_cards(machine: Machine, on_bus: Sequence[PciGpu]) -> list[Card]:
 
 def _open_nvml(
     machine: Machine, on_bus: Sequence[PciGpu], clock: Callable[[], float]
-) -> NvidiaReader:
+) -> "NvidiaReader":
     nvml = _binding(machine)
     driven = [gpu.address for gpu in on_bus if gpu.driver == NVIDIA]
     asleep = [address for address in driven if is_asleep(machine, address)]
+    if not driven or driven != asleep:
+        _init(nvml, on_bus)
+    # Loaded only here: where there is no driver nothing more is needed.
+    from vramline.readers.nvidia.reader import NvidiaReader, by_address, by_index
+
     if driven and driven == asleep:
-        return NvidiaReader(machine, nvml, _by_address(driven), is_open=False, clock=clock)
-    _init(nvml, on_bus)
+        return NvidiaReader(machine, nvml, by_address(driven), is_open=False, clock=clock)
     try:
-        slots = _by_address(driven) if asleep else _by_index(_count(nvml), driven)
+        slots = by_address(driven) if asleep else by_index(_count(nvml), driven)
     except BaseException:
         with suppress(nvml.NVMLError):
             nvml.nvmlShutdown()
@@ -152,20 +177,3 @@ def _count(nvml: ModuleType) -> int:
     if count == 0:
         raise ReaderUnavailableError("the NVIDIA driver is loaded, and shows no GPU")
     return int(count)
-
-
-def _by_index(count: int, driven: Sequence[str]) -> dict[str, Slot]:
-    # NVML numbers in the order of the bus. In a container it may show only some.
-    addresses: Sequence[str | None] = driven if len(driven) == count else [None] * count
-    return {str(index): _slot(index, address) for index, address in enumerate(addresses)}
-
-
-def _by_address(driven: Sequence[str]) -> dict[str, Slot]:
-    return {address: _slot(None, address) for address in driven}
-
-
-def _slot(index: int | None, address: str | None) -> Slot:
-    known = GpuReading(
-        uid=address or f"{VENDOR}:{index}", vendor=VENDOR, index=index, pci_address=address
-    )
-    return Slot(index=index, known=known)

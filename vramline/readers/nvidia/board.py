@@ -5,6 +5,7 @@ on Thor its load, and with later drivers more.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from vramline.machine import Machine
@@ -12,8 +13,43 @@ from vramline.readers.base import GpuReader
 from vramline.readers.nvidia.errors import FOR_GOOD
 from vramline.readers.nvidia.visible import PREFIXES, VARIABLE, Mig, Visibility
 from vramline.readers.shared_memory import SharedMemory
-from vramline.readers.tegra import Board, asleep, find_board, with_figures
+from vramline.readers.tegra import (
+    Board,
+    TegraReader,
+    asleep,
+    find_board,
+    is_tegra,
+    with_figures,
+)
 from vramline.readings import Cause, GpuReading, GpuState, MemoryPool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tegra:
+    """A Tegra system.
+
+    Attributes:
+        board: Its GPU's files, where the GPU is in use.
+    """
+
+    machine: Machine
+    board: Board | None
+
+    def alone(self, board: Board) -> GpuReader:
+        """Return a reader of the GPU from the board's files."""
+        return TegraReader(self.machine, board, arrange=arrange_by(self.machine.environ))
+
+    def beside(self, nvml: GpuReader) -> GpuReader:
+        """Return a reader through NVML that adds what NVML leaves out."""
+        return OnBoard(self.machine, nvml)
+
+
+def find_tegra(machine: Machine) -> Tegra | None:
+    """Return the system, or ``None`` where it is no Tegra."""
+    board = find_board(machine)
+    if board is None and not is_tegra(machine):
+        return None
+    return Tegra(machine=machine, board=board)
 
 
 class OnBoard:

@@ -10,13 +10,12 @@ from typing import Any
 
 from vramline.machine import Machine
 from vramline.readers.causes import settle
+from vramline.readers.nvidia import VENDOR
 from vramline.readers.nvidia.gauges import Gauge
 from vramline.readers.nvidia.visible import Visibility
 from vramline.readers.processes import Processes
 from vramline.readers.shared_memory import SharedMemory
 from vramline.readings import Cause, GpuReading
-
-VENDOR = "nvidia"
 
 Figures = dict[str, Any]
 

@@ -10,6 +10,7 @@ from types import ModuleType
 from vramline.errors import ReadError
 from vramline.machine import Machine
 from vramline.pauses import GrowingPause
+from vramline.readers.nvidia import VENDOR
 from vramline.readers.nvidia.errors import INVALID_ARGUMENT, NOT_FOUND, cause_of, why_closed
 from vramline.readers.nvidia.findings import Site
 from vramline.readers.nvidia.gauges import (
@@ -51,6 +52,25 @@ class Slot:
     may_suspend: bool = False
     idle: bool = False
     is_cut: bool = False
+
+
+def by_index(count: int, driven: Sequence[str]) -> dict[str, Slot]:
+    """Return the places of *count* GPUs, for NVML to be asked by number."""
+    # NVML numbers in the order of the bus. In a container it may show only some.
+    addresses: Sequence[str | None] = driven if len(driven) == count else [None] * count
+    return {str(index): _slot(index, address) for index, address in enumerate(addresses)}
+
+
+def by_address(driven: Sequence[str]) -> dict[str, Slot]:
+    """Return the places of the GPUs at these addresses, for NVML to be asked by address."""
+    return {address: _slot(None, address) for address in driven}
+
+
+def _slot(index: int | None, address: str | None) -> Slot:
+    known = GpuReading(
+        uid=address or f"{VENDOR}:{index}", vendor=VENDOR, index=index, pci_address=address
+    )
+    return Slot(index=index, known=known)
 
 
 class NvidiaReader:
