@@ -54,8 +54,11 @@ def one_each(reports: Iterable[Sequence[GpuReading]]) -> tuple[GpuReading, ...]:
     Args:
         reports: What each reader gave, the one that knows its devices best first.
     """
+    told = [report for report in reports if report]
+    if len(told) < 2:  # as on most machines: there is nothing to join
+        return tuple(told[0]) if told else ()
     joined = _Joined()
-    for report in reports:
+    for report in told:
         joined.add(report)
     return tuple(joined.readings)
 
