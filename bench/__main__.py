@@ -12,7 +12,7 @@ from bench.machine import about
 from bench.result import Report
 from tests.standin import build
 
-PARTS = ("overhead", "beside", "host", "cards", "recorded", "growth", "startup", "hang")
+PARTS = ("overhead", "beside", "host", "cards", "recorded", "headers", "growth", "startup", "hang")
 DOCUMENT = Path(__file__).parent.parent / "docs" / "performance.md"
 
 

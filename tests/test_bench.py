@@ -6,7 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from bench import beside, growth, hang, host, overhead, programs, startup, subjects, tables
+from bench import (
+    beside,
+    cards,
+    growth,
+    hang,
+    headers,
+    host,
+    overhead,
+    programs,
+    recorded,
+    startup,
+    subjects,
+    tables,
+)
 from bench.__main__ import DOCUMENT, PARTS, run_part
 from bench.child import Child, Setting, repeat
 from bench.drivers import script
@@ -116,6 +129,39 @@ def test_the_overhead_of_every_subject_that_is_installed_is_measured(
 
     measured = {result.subject for result in report.tables[0].results}
     assert measured == set(filter(subjects.is_installed, overhead.SUBJECTS))
+
+
+def test_many_cards_are_measured_by_their_files(standin_library: Path) -> None:
+    report = cards.run(standin_library, cards.QUICK)
+
+    files = next(table for table in report.tables if table.title.startswith("Files"))
+    counts = {(each.subject, each.case): each.values[0] for each in files.results}
+    for case in ("3 cards", "6 cards"):
+        assert counts[subjects.SNAPSHOT, case] == counts[subjects.BARE, case] > 20
+    assert counts[subjects.SNAPSHOT, "6 cards"] > counts[subjects.SNAPSHOT, "3 cards"]
+
+
+def test_recorded_machines_are_counted_as_they_are_read(standin_library: Path) -> None:
+    report = recorded.run(standin_library, recorded.QUICK)
+
+    ours = {
+        (each.subject, each.case): each.values[0]
+        for each in report.tables[0].results
+        if each.case.endswith("vramline")
+    }
+    assert ours == {
+        ("Radeon R7 240 on amdgpu", "GPUs, vramline"): 1,
+        ("Radeon R7 240 on amdgpu", "figures, vramline"): 7,
+        ("Radeon HD 7870 on radeon", "GPUs, vramline"): 1,
+        ("Radeon HD 7870 on radeon", "figures, vramline"): 1,
+    }
+
+
+def test_headers_are_read_by_every_program_that_is_installed(standin_library: Path) -> None:
+    report = headers.run(standin_library, headers.QUICK)
+
+    measured = {each.subject for table in report.tables for each in table.results}
+    assert measured >= headers.subjects().keys()
 
 
 def test_snapshots_beside_a_busy_thread_are_measured(standin_library: Path) -> None:

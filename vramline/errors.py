@@ -3,7 +3,8 @@
     VramlineError
     ├── ReaderUnavailableError   nothing of this vendor is here to be read
     ├── ReadError                it is here, and could not be read
-    └── RecordingError           what was to be replayed is no recording of a machine
+    ├── RecordingError           what was to be replayed is no recording of a machine
+    └── ModelFormatError         a model's file is not what it should be
 
 A single value that could not be read is no exception: it is ``None`` in its
 reading, with the cause under the field's name in ``unknown``.
@@ -29,4 +30,11 @@ class RecordingError(VramlineError):
     """What was to be replayed is not a recording that ``vramline capture`` could have made.
 
     The message says where in it, and what is wrong there.
+    """
+
+
+class ModelFormatError(VramlineError):
+    """A model's file is not what it should be, or not whole.
+
+    The message says which file, where in it, what is wrong there, and what would help.
     """
