@@ -276,11 +276,11 @@ def test_a_command_line_is_its_programs_name() -> None:
             "25 20 0:22 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
             "26 20 0:23 / /media/al rw - nfs server.example:/al rw\n"
         ),
-        "/proc/7/fd/3": {"symlink": "/work/letter.txt"},
+        "/proc/7/fd/3": {"symlink": "/papers/letter.txt"},
         "/proc/7/fd/4": {"symlink": "/dev/dri/renderD128"},
         "/proc/7/fd/5": {"symlink": "/dev/shm/als letter"},
         "/proc/7/exe": {"symlink": f"{HOME}/al/secret/python3"},
-        "/proc/11/cmdline": "/opt/browser --type=renderer --file=/work/letter",
+        "/proc/11/cmdline": "/opt/browser --type=renderer --file=/papers/letter",
     }
     live = CapturingMachine(machine(files=files))
     for path, entry in files.items():

@@ -67,7 +67,7 @@ class ProcessOf:
         return ["/usr/bin/python3", "--key", self._secret]
 
     def cwd(self) -> str:
-        return "/work/" + self._secret
+        return "/papers/" + self._secret
 
 
 def ask_all(machine: CapturingMachine, secret: str) -> None:
@@ -111,7 +111,7 @@ def machine_with(secret: str, environ: dict[str, str], files: dict[str, Any]) ->
         "/proc/7/cmdline": f"/opt/{secret}/python\0--password={secret}\0",
         "/names": {"dir": [f"card-{secret}", secret]},
         "/link": {"symlink": f"../{secret}/target"},
-        "/proc/7/fd/3": {"symlink": f"/work/{secret}.txt"},
+        "/proc/7/fd/3": {"symlink": f"/papers/{secret}.txt"},
         **files,
     }
     recording = {
