@@ -1,0 +1,1 @@
+"""The compute buffer: what a graph of operations takes while it runs."""

@@ -1,0 +1,150 @@
+"""The peak of llama.cpp's compute buffers, by replaying its allocator on a graph.
+
+The allocator is ggml's, and its rules are few. Leaves and inputs are placed first, in the
+graph's order; then each operation in turn: into a source's place if the operation may write
+there and nobody else reads it, else into the smallest free block that takes it, else at the
+end. A tensor is freed when its last reader has run. Nothing depends on addresses or time, so
+the same graph gives the same bytes.
+https://github.com/ggml-org/ggml/blob/master/src/ggml-alloc.c
+
+A backend with a limit on one buffer's length (Vulkan, Metal) splits what lies above it into
+several buffers; their sum may differ a little from the one that is replayed here.
+"""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+
+from vramline.fit.compute.operation import Operation
+
+ENDLESS = 1 << 62
+
+
+class Buffer:
+    """The free blocks of one buffer, and how far it was ever filled."""
+
+    __slots__ = ("_sizes", "_starts", "peak")
+
+    def __init__(self) -> None:
+        self._starts = [0]
+        self._sizes = [ENDLESS]
+        self.peak = 0
+
+    def take(self, size: int) -> int:
+        """Return where *size* bytes are placed: best fit, the later of two that fit alike."""
+        sizes = self._sizes
+        best, least = len(sizes) - 1, ENDLESS
+        for at in range(best):
+            if size <= sizes[at] <= least:
+                best, least = at, sizes[at]
+        start = self._starts[best]
+        end = start + size
+        self.peak = max(self.peak, end)
+        if sizes[best] == size:
+            del sizes[best], self._starts[best]
+        else:
+            sizes[best] -= size
+            self._starts[best] = end
+        return start
+
+    def give_back(self, start: int, size: int) -> None:
+        """Free what was placed there, joined with the free blocks on both of its sides."""
+        starts, sizes = self._starts, self._sizes
+        at = bisect_left(starts, start)
+        if starts[at] == start + size:
+            size += sizes.pop(at)
+            del starts[at]
+        if at and starts[at - 1] + sizes[at - 1] == start:
+            sizes[at - 1] += size
+        else:
+            starts.insert(at, start)
+            sizes.insert(at, size)
+
+
+class Replay:
+    """One graph's way through the allocator."""
+
+    def __init__(self, operations: Sequence[Operation], buffers: int) -> None:
+        count = len(operations)
+        self._operations = operations
+        self._readers = [0] * count
+        self._views = [0] * count
+        self._placed = [False] * count
+        self._start = [0] * count
+        self._place = [0] * count
+        self.buffers = [Buffer() for _ in range(buffers)]
+
+    def run(self) -> None:
+        """Place and free everything, in the order that ggml does."""
+        operations = self._operations
+        for at, operation in enumerate(operations):
+            if operation.leaf:
+                self._allocate(at)
+        nodes = [at for at, operation in enumerate(operations) if not operation.leaf]
+        for at in nodes:
+            self._count(operations[at], at)
+        for at in nodes:
+            self._allocate(at)
+            for source in operations[at].sources:
+                self._read(source)
+
+    def _count(self, operation: Operation, at: int) -> None:
+        """Count who reads what, and place inputs before anything can be written over them."""
+        if operation.view >= 0:
+            self._views[operation.view] += 1
+        if operation.input:
+            self._allocate(at)
+        for source in operation.sources:
+            self._readers[source] += 1
+            if self._operations[source].input:
+                self._allocate(source)
+
+    def _allocate(self, at: int) -> None:
+        operation = self._operations[at]
+        if operation.external or operation.view >= 0 or self._placed[at]:
+            return
+        self._placed[at] = True
+        if operation.in_place and self._reuse(at, operation):
+            return
+        self._place[at] = operation.buffer
+        self._start[at] = self.buffers[operation.buffer].take(operation.size)
+
+    def _reuse(self, at: int, operation: Operation) -> bool:
+        """Write over the first source of the same layout that nobody else needs.
+
+        A view is never written over: it owns no place. (The allocator has a branch for it,
+        which is not reached.)
+        """
+        for source in operation.sources:
+            if not self._placed[source] or self._readers[source] != 1 or self._views[source]:
+                continue
+            parent = self._operations[source]
+            if parent.layout != operation.layout or parent.output:
+                continue
+            self._place[at] = self._place[source]
+            self._start[at] = self._start[source]
+            self._placed[source] = False
+            return True
+        return False
+
+    def _read(self, source: int) -> None:
+        """A reader has run: free what nobody needs any more."""
+        self._readers[source] -= 1
+        if self._readers[source] or self._views[source]:
+            return
+        view = self._operations[source].view
+        if view >= 0:
+            self._views[view] -= 1
+            if self._views[view] or self._readers[view]:
+                return
+            source = view
+        if self._placed[source] and not self._operations[source].output:
+            self._placed[source] = False
+            size = self._operations[source].size
+            self.buffers[self._place[source]].give_back(self._start[source], size)
+
+
+def peaks(operations: Sequence[Operation], buffers: int = 1) -> list[int]:
+    """Return the bytes that each buffer takes for the graph, none of its tensors placed yet."""
+    replay = Replay(operations, buffers)
+    replay.run()
+    return [buffer.peak for buffer in replay.buffers]
