@@ -295,7 +295,22 @@ def test_gemma3ns_embedding_a_layer_stays_and_its_projection_goes_with_the_first
         HOST: EMBEDDED + rows + 3 * BLOCK + first,
         "gpu": EMBEDDED + BLOCK + altup,
     }
-    assert half.at("gpu").high_bytes - half.at("gpu").bytes == first
+    assert half.of(Part.WEIGHTS).exact
+
+
+@pytest.mark.parametrize("architecture", ["gemma3n", "gemma4"])
+def test_gemmas_embedding_is_there_twice_unless_both_are_pages_of_the_file(
+    architecture: str,
+) -> None:
+    keys: dict[str, Value] = {"attention.sliding_window": 512}
+    model = layout(architecture, 4, keys, (EMBEDDING, *blocks(4)))
+
+    assert weights(need_of(model, Settings())) == {HOST: EMBEDDED + 4 * BLOCK}
+    assert weights(need_of(model, Settings(map_file=False))) == {HOST: 2 * EMBEDDED + 4 * BLOCK}
+    assert weights(need_of(model, replace(ON_GPU, map_file=False))) == {
+        HOST: EMBEDDED,
+        "gpu": EMBEDDED + 4 * BLOCK,
+    }
 
 
 def test_the_first_norm_goes_with_the_first_block_but_lfm2s_is_the_outputs() -> None:

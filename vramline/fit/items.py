@@ -16,9 +16,10 @@ from vramline.fit.weights import Stack, Weights
 
 SOURCE = "https://github.com/ggml-org/llama.cpp/blob/master/"
 
-LOOSE = frozenset(("gemma3n", "gemma4"))
-"""What goes with their first block was not measured where the rule has it, if part of the
-blocks is on a device."""
+COPIED = frozenset(("gemma3n", "gemma4"))
+"""Their output layer's copy of the token embedding is made before the embedding itself, which
+is then not found to be the same: it is there twice, unless both are pages of one file.
+https://github.com/ggml-org/llama.cpp/blob/master/src/models/gemma4.cpp (``load_arch_tensors``)"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,9 +92,11 @@ def weight_items(
 ) -> Iterator[Item]:
     """Give the weights of every place."""
     weights = layout.weights
-    loose = loose_bytes(layout, spans)
+    loose = loose_bytes(layout)
     rule = SOURCE + "src/llama-model-loader.cpp"
     size = host_weight_bytes(layout, settings, spans, weights.stack(HOST_BUFFER)) - rearranged[0]
+    if spans[0].has_output and not rearranged[1]:
+        size += copied_bytes(layout, settings)
     yield Item(
         part=Part.WEIGHTS,
         place=HOST,
@@ -126,13 +129,16 @@ def device_weights(layout: Layout, host_experts: int, span: Span, loose: int) ->
     return replace(amount, low_bytes=low, high_bytes=high)
 
 
-def loose_bytes(layout: Layout, spans: tuple[Span, ...]) -> int:
-    """Return how much may lie in another place than the rule says, or may not be there."""
-    if not layout.shape.known:
-        return layout.weights.stack(HOST_BUFFER).tied
-    if layout.shape.architecture not in LOOSE or len(spans) == 1 or not spans[0].end:
+def copied_bytes(layout: Layout, settings: Settings) -> int:
+    """Return what a second token embedding on the host takes, where there is one."""
+    if settings.map_file or layout.shape.architecture not in COPIED:
         return 0
-    return layout.weights.stack(HOST_BUFFER).first
+    return layout.weights.stack(HOST_BUFFER).tied
+
+
+def loose_bytes(layout: Layout) -> int:
+    """Return how much may lie in another place than the rule says, or may not be there."""
+    return 0 if layout.shape.known else layout.weights.stack(HOST_BUFFER).tied
 
 
 def cache_items(

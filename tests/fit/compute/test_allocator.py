@@ -1,30 +1,16 @@
 """The allocator against graphs that llama.cpp made, with the bytes that it reported for them."""
 
-import json
-import tarfile
-from collections.abc import Iterator
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.machines import DATA
+from tests.fit.compute.measured import INPUT, OUTPUT, graphs
 from vramline.fit.compute.allocator import peaks
 from vramline.fit.compute.operation import Operation
 
 ALIGNMENT = 32
 """Of tensors in a buffer of the CPU's."""
-
-
-def graphs() -> Iterator[tuple[str, int, list[Operation]]]:
-    """Give each measured graph's name, the bytes that llama.cpp reported, and its tensors."""
-    with tarfile.open(DATA / "fit" / "graphs.tar.xz") as archive:
-        for member in archive:
-            content = archive.extractfile(member)
-            if content is None:
-                continue
-            head, *tensors = (json.loads(line) for line in content.read().splitlines())
-            yield member.name, head["compute"], [operation(tensor) for tensor in tensors]
 
 
 def operation(tensor: dict[str, Any]) -> Operation:
@@ -37,8 +23,8 @@ def operation(tensor: dict[str, Any]) -> Operation:
         view=tensor["view"],
         leaf=tensor["kind"] == "leaf",
         external=bool(tensor["ext"]),
-        input=bool(tensor["flags"] & 1),
-        output=bool(tensor["flags"] & 2),
+        input=bool(tensor["flags"] & INPUT),
+        output=bool(tensor["flags"] & OUTPUT),
     )
 
 
@@ -47,18 +33,17 @@ def made(size: int, *sources: int, op: str = "MUL_MAT", **more: Any) -> Operatio
 
 
 def test_every_measured_graph_takes_what_llama_cpp_reported() -> None:
-    wrong = {
-        name: (peaks(operations), reported)
-        for name, reported, operations in graphs()
-        if peaks(operations) != [reported]
-    }
+    wrong = {}
+    for measured in graphs():
+        took = peaks([operation(tensor) for tensor in measured.tensors])
+        if took != [measured.compute_bytes]:
+            wrong[measured.header, measured.setting] = (took, measured.compute_bytes)
 
     assert wrong == {}
 
 
 def test_all_128_graphs_are_compared() -> None:
-    with tarfile.open(DATA / "fit" / "graphs.tar.xz") as archive:
-        assert sum(member.isfile() for member in archive) == 128
+    assert len({(measured.header, measured.setting) for measured in graphs()}) == 128
 
 
 def test_a_result_is_written_over_a_source_that_nobody_else_reads() -> None:
