@@ -109,14 +109,36 @@ def test_llama_server_computes_embeddings_in_one_go() -> None:
 
 
 def test_the_libraries_keep_every_cell_of_a_sliding_window() -> None:
-    whole = {runner: settings_of(runner).full_window_cache for runner in Runner}
+    whole = {runner for runner in Runner if settings_of(runner).full_window_cache}
 
-    assert whole == {
-        Runner.LLAMA_SERVER: False,
-        Runner.LLAMA_LIBRARY: True,
-        Runner.LLAMA_BENCH: False,
-        Runner.LLAMA_CPP_PYTHON: True,
-    }
+    assert whole == {Runner.LLAMA_LIBRARY, Runner.LLAMA_CPP_PYTHON}
+
+
+def test_ollama_is_a_llama_server_of_one_sequence() -> None:
+    effect = take_effect(settings_of(Runner.OLLAMA), trained_tokens=131072)
+
+    assert effect == Effect(
+        cells=4096,
+        streams=1,
+        sequences=1,
+        unified=False,
+        batch_tokens=512,
+        micro_batch_tokens=512,
+        outputs=1,
+        values_transposed=False,
+    )
+
+
+def test_ollama_gives_no_sequence_more_than_the_model_was_trained_on() -> None:
+    settings = settings_of(Runner.OLLAMA, context_tokens=65536, sequences=2)
+
+    assert take_effect(settings, trained_tokens=8192).context_tokens == 16384
+
+
+def test_lm_studio_has_four_sequences_in_one_cache() -> None:
+    effect = take_effect(settings_of(Runner.LM_STUDIO), trained_tokens=131072)
+
+    assert (effect.cells, effect.streams, effect.sequences, effect.outputs) == (4096, 1, 4, 512)
 
 
 def test_llama_cpp_python_starts_without_flash_attention_and_devices() -> None:

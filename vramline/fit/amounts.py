@@ -14,6 +14,8 @@ class Part(StrEnum):
     COMPUTE = "compute"
     OUTPUT = "output"
     RUNTIME = "runtime"
+    PROMPT_CACHE = "prompt_cache"
+    """Prompts seen before, kept beside the model after it is loaded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

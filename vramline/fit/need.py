@@ -4,7 +4,7 @@ Weights, caches, states and the output buffer are exact, but for what is told as
 is computed with in between, and what a runner takes beside the model, the caller adds.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from vramline.fit.amounts import Amount, Item, Part, add
@@ -23,6 +23,9 @@ from vramline.fit.refusal import refusal_of
 from vramline.fit.settings import Settings, take_effect
 from vramline.fit.shape import shape_of
 from vramline.fit.weights import Weights
+from vramline.readings import FrozenDict
+
+NOTHING_CLAIMED: Mapping[str, int] = FrozenDict()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +38,18 @@ class MemoryNeed:
         file_cache_bytes: Beside the items: pages of the file that were read once, and stay
             mapped as long as nobody else wants the memory. Where weights are rearranged for
             the processor, that is the file's own copy of them.
+        grows: What it may take later, beyond the items, as it is used: each from nothing up to
+            its amount's high bound. No part of the totals.
+        claims: What the runner wants to find free in a place before it starts, and then takes
+            as a whole, whatever the items there add up to. Empty for most.
     """
 
     items: tuple[Item, ...]
     refusal: str | None = None
     unsupported: str | None = None
     file_cache_bytes: int = 0
+    grows: tuple[Item, ...] = ()
+    claims: Mapping[str, int] = NOTHING_CLAIMED
 
     @property
     def total(self) -> Amount:
@@ -55,6 +64,10 @@ class MemoryNeed:
         """Return what one part takes, in all places."""
         return add(item.amount for item in self.items if item.part is part)
 
+    def growth_bytes(self, place: str) -> int:
+        """Return the most that *place* may take later, beyond the items."""
+        return sum(item.amount.high_bytes for item in self.grows if item.place == place)
+
 
 def lay_out(model: Model) -> Layout:
     """Work out what does not depend on settings.
@@ -67,10 +80,13 @@ def lay_out(model: Model) -> Layout:
     )
 
 
-def need_of(layout: Layout, settings: Settings, more: Iterable[Item] = ()) -> MemoryNeed:
+def need_of(
+    layout: Layout, settings: Settings, more: Iterable[Item] = (), grows: Iterable[Item] = ()
+) -> MemoryNeed:
     """Return what the model needs under *settings*.
 
     *more* are the items that others work out: what is computed with, and the runner's own.
+    *grows* is what may come after the load.
     """
     shape, blocks = layout.shape, layout.weights.block_count
     effect = take_effect(settings, trained_tokens=shape.context_length, causal=shape.causal)
@@ -92,4 +108,5 @@ def need_of(layout: Layout, settings: Settings, more: Iterable[Item] = ()) -> Me
         refusal=refusal_of(layout.cache, settings, effect),
         unsupported=unsupported,
         file_cache_bytes=rearranged[0] if settings.map_file else 0,
+        grows=tuple(item for item in grows if item.amount.high_bytes),
     )

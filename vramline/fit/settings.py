@@ -31,6 +31,10 @@ class Runner(StrEnum):
     LLAMA_LIBRARY = "libllama"
     LLAMA_BENCH = "llama-bench"
     LLAMA_CPP_PYTHON = "llama-cpp-python"
+    OLLAMA = "ollama"
+    LM_STUDIO = "lm-studio"
+    VLLM = "vllm"
+    TRANSFORMERS = "transformers"
 
 
 class FlashAttention(StrEnum):
@@ -100,6 +104,10 @@ class Settings:
         host_expert_layers: ``--n-cpu-moe``: the first layers whose experts stay on the host;
             ``ALL_LAYERS`` is ``--cpu-moe``.
         cache_on_devices: ``--kv-offload``: caches lie where their layer does.
+        prompt_cache_bytes: ``--cache-ram``: what prompts seen before may grow to on the host,
+            after the load. Less than zero: no limit. llama-server: 8 GiB.
+        memory_share: vLLM's ``--gpu-memory-utilization``: how much of a device's whole memory
+            it takes, whatever the model.
     """
 
     runner: Runner = Runner.LLAMA_LIBRARY
@@ -122,6 +130,8 @@ class Settings:
     device_layers: int = ALL_LAYERS
     host_expert_layers: int = 0
     cache_on_devices: bool = True
+    prompt_cache_bytes: int | None = None
+    memory_share: float = 0.92
 
 
 RUNNERS: Mapping[Runner, Settings] = MappingProxyType(
@@ -140,10 +150,33 @@ RUNNERS: Mapping[Runner, Settings] = MappingProxyType(
             flash_attention=FlashAttention.OFF,
             device_layers=0,
         ),
+        # Ollama starts llama-server with all of these said; its context and its batch follow
+        # the machine, which ollama.py tells.
+        # https://github.com/ollama/ollama/blob/main/llm/llama_server.go
+        Runner.OLLAMA: Settings(
+            runner=Runner.OLLAMA, context_tokens=4096, batch_tokens=512, sequences=1
+        ),
+        # https://lmstudio.ai/docs/app/advanced/parallel-requests: 4 predictions at once. It is
+        # not told how many tokens of a batch its engine lets ask for logits: the library's rule.
+        Runner.LM_STUDIO: Settings(runner=Runner.LM_STUDIO, context_tokens=4096, batch_tokens=512),
+        # https://github.com/vllm-project/vllm/blob/main/vllm/engine/arg_utils.py: the batch and
+        # the sequences follow the device, which torch/ tells.
+        Runner.VLLM: Settings(runner=Runner.VLLM, context_tokens=0, batch_tokens=0),
+        # One prompt, all of it at once.
+        # https://huggingface.co/docs/transformers/main/en/main_classes/text_generation
+        Runner.TRANSFORMERS: Settings(
+            runner=Runner.TRANSFORMERS, context_tokens=0, batch_tokens=0, sequences=1
+        ),
     }
 )
 """What each runner takes where nothing is said.
-https://github.com/ggml-org/llama.cpp has the files that are named."""
+https://github.com/ggml-org/llama.cpp has the files that are named without an address."""
+
+SERVERS = frozenset((Runner.LLAMA_SERVER, Runner.OLLAMA))
+"""They are llama-server: a sequence asks for the logits of one token at a time."""
+
+SHARING = frozenset((Runner.LLAMA_SERVER, Runner.LM_STUDIO))
+"""Where nobody says how many sequences there are, 4 share one cache."""
 
 
 def settings_of(runner: Runner, **changes: Any) -> Settings:
@@ -181,13 +214,16 @@ class Effect:
 
 def take_effect(settings: Settings, *, trained_tokens: int, causal: bool = True) -> Effect:
     """Return what comes of *settings* for a model trained on *trained_tokens*."""
-    serving = settings.runner is Runner.LLAMA_SERVER
-    # tools/server/server.cpp: 4 sequences share one cache where none were asked for.
-    sequences = settings.sequences or (4 if serving else 1)
+    serving, sharing = settings.runner in SERVERS, settings.runner in SHARING
+    # tools/server/server.cpp
+    sequences = settings.sequences or (4 if sharing else 1)
     unified = settings.unified_cache
     if unified is None:
-        unified = serving and not settings.sequences
+        unified = sharing and not settings.sequences
     context = settings.context_tokens or trained_tokens
+    if settings.runner is Runner.OLLAMA and trained_tokens:
+        # https://github.com/ollama/ollama/blob/main/server/sched.go (effectiveModelContext)
+        context = min(context, trained_tokens * sequences)
     batch = settings.batch_tokens
     if serving and settings.embeddings:
         # https://github.com/ggml-org/llama.cpp/issues/12836
