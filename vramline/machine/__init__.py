@@ -9,12 +9,12 @@ file was opened that wakes a sleeping GPU.
 from typing import TYPE_CHECKING, Any
 
 from vramline.machine.live import MAX_FILE_BYTES, LiveMachine
-from vramline.machine.protocol import Machine
+from vramline.machine.protocol import HttpAnswer, Machine
 
 if TYPE_CHECKING:
     from vramline.machine.recorded import RecordedMachine
 
-__all__ = ["MAX_FILE_BYTES", "LiveMachine", "Machine", "RecordedMachine"]
+__all__ = ["MAX_FILE_BYTES", "HttpAnswer", "LiveMachine", "Machine", "RecordedMachine"]
 
 
 def __getattr__(name: str) -> Any:

@@ -192,7 +192,8 @@ def take_error(error: Exception) -> dict[str, Any]:
 
 def errno_name(error: OSError) -> str:
     """Return the name of an error's number."""
-    return errno.errorcode.get(error.errno or errno.EIO, "EIO")
+    # Windows' sockets have numbers, and names, of their own for what others have as well.
+    return errno.errorcode.get(error.errno or errno.EIO, "EIO").removeprefix("WSA")
 
 
 def os_error(name: str, path: str) -> OSError:

@@ -9,7 +9,7 @@ from vramline.machine.answers import errno_name
 from vramline.machine.captured import CapturedLibrary
 from vramline.machine.journal import Journal
 from vramline.machine.masking import Masks
-from vramline.machine.protocol import Machine
+from vramline.machine.protocol import HttpAnswer, Machine
 from vramline.machine.writing import Header, compose
 
 T = TypeVar("T")
@@ -91,6 +91,13 @@ class CapturingMachine:
 
     def which(self, program: str) -> str:
         return self._ask(("which", program), lambda: self._machine.which(program))
+
+    def fetch(self, url: str, *, timeout_seconds: float) -> HttpAnswer:
+        return self._ask(
+            ("fetch", url),
+            lambda: self._machine.fetch(url, timeout_seconds=timeout_seconds),
+            lambda answer: {"status": answer.status, "body": answer.body},
+        )
 
     def scratch_folder(self) -> AbstractContextManager[str]:
         return self._machine.scratch_folder()

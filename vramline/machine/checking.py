@@ -108,6 +108,14 @@ def is_program(answer: Any) -> bool:
     return is_text(answer)
 
 
+def is_http(answer: Any) -> bool:
+    """Tell whether it may be what an HTTP server answered."""
+    if isinstance(answer, Mapping) and "status" in answer:
+        status, body = answer["status"], answer.get("body")
+        return type(status) is int and 100 <= status <= 999 and isinstance(body, str)
+    return is_text(answer)
+
+
 def is_value(answer: Any) -> bool:
     """Tell whether it may be a library's answer."""
     if _is_failure(answer):
@@ -125,5 +133,6 @@ SECTIONS: dict[str, Check] = {
     "openable": is_openable,
     "programs": is_program,
     "which": is_text,
+    "fetched": is_http,
 }
 """The sections whose questions and answers are all of one kind."""

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import ModuleType
 
+from vramline.machine.protocol import HttpAnswer
+
 MAX_FILE_BYTES = 16 * 2**20
 """No file that a reader asks for is near this size: what is longer is cut off."""
 
@@ -105,6 +107,11 @@ class LiveMachine:
         if path is None:
             raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), program)
         return path
+
+    def fetch(self, url: str, *, timeout_seconds: float) -> HttpAnswer:
+        from vramline.machine.loopback import fetch
+
+        return fetch(url, timeout_seconds=timeout_seconds)
 
     def scratch_folder(self) -> AbstractContextManager[str]:
         from tempfile import TemporaryDirectory

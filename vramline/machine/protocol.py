@@ -2,8 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpAnswer:
+    """What an HTTP server answered, whatever its status says of it."""
+
+    status: int = 200
+    body: str
 
 
 class Machine(Protocol):
@@ -69,6 +78,19 @@ class Machine(Protocol):
 
     def which(self, program: str) -> str:
         """Return the path of *program*. Raises ``FileNotFoundError`` where there is none."""
+
+    def fetch(self, url: str, *, timeout_seconds: float) -> HttpAnswer:
+        """Ask an HTTP server on this machine, and follow it nowhere else.
+
+        Args:
+            url: ``http://127.0.0.1:PORT/PATH`` or ``http://[::1]:PORT/PATH``. Any
+                other raises ``ValueError``, and is not asked.
+            timeout_seconds: For all of it.
+
+        Raises ``OSError``: ``ConnectionRefusedError`` where nobody listens,
+        ``TimeoutError`` where there is no whole answer in time, ``EPROTO`` where it
+        is not HTTP, and ``EMSGSIZE`` where it is longer than any that is wanted.
+        """
 
     def scratch_folder(self) -> AbstractContextManager[str]:
         """Give the path of an empty folder for what a program leaves about, gone afterwards.

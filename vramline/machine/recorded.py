@@ -11,6 +11,7 @@ from typing import Any, Never, Self
 
 from vramline.machine.answers import os_error
 from vramline.machine.keys import command_key, ioctl_key
+from vramline.machine.protocol import HttpAnswer
 from vramline.machine.recording import Recording, parse
 from vramline.machine.tree import Tree, target
 from vramline.machine.turns import Rows, Turns, rows
@@ -205,6 +206,15 @@ class RecordedMachine:
             if command.partition(" ")[0] == program:
                 return program
         raise os_error("ENOENT", program)
+
+    def fetch(self, url: str, *, timeout_seconds: float) -> HttpAnswer:
+        answers = self._recording.fetched.get(url)
+        if answers is None:
+            raise os_error("ECONNREFUSED", url)
+        answer = self._next(("fetch", url), answers, url)
+        if isinstance(answer, Mapping):
+            return HttpAnswer(status=answer["status"], body=answer["body"])
+        return HttpAnswer(body=str(answer))
 
     def scratch_folder(self) -> AbstractContextManager[str]:
         return nullcontext("/tmp/vramline-recorded")  # nothing is run that could use it

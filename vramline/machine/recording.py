@@ -16,6 +16,7 @@ Each section holds the questions of one kind, and the answer to each:
 ``programs``   command: what it prints, or ``{"exit": status, "output": text, "errors": text}``,
                or ``{"timeout_seconds": 30}``
 ``which``      program: its path
+``fetched``    address on loopback: the body, or ``{"status": 401, "body": text}``
 ``libraries``  name: {"calls": {the call as it is written in Python: its answer}, ...},
                see ``vramline.machine.answers``; ``{}`` is installed and was not asked,
                ``{"missing": text}`` could not be imported
@@ -107,6 +108,7 @@ class Recording:
     openable: Mapping[str, Rows] = field(default_factory=dict)
     programs: Mapping[str, Rows] = field(default_factory=dict)
     which: Mapping[str, Rows] = field(default_factory=dict)
+    fetched: Mapping[str, Rows] = field(default_factory=dict)
     ioctls: Mapping[str, Mapping[str, Rows]] = field(default_factory=dict)
     libraries: Mapping[str, Library] = field(default_factory=dict)
 

@@ -1,7 +1,8 @@
 """Leaves out of a recording what no reader looks at: other people's lines, and long files' rest."""
 
+import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 LONGEST = 256 * 2**10
@@ -10,6 +11,15 @@ LONGEST = 256 * 2**10
 LISTS_OF_IDS = ("pci.ids", "amdgpu.ids")
 
 _NOT_A_DEVICE = "(not a device)"
+_NO_JSON = "(not kept)"
+_PATH = "model_path"
+_ASKED = """
+    build_info config context_length data default_generation_settings error expires_at id
+    is_sleeping key loaded_context_length loaded_instances meta model model_alias model_path models
+    n_ctx name role size size_vram state status total_slots type value version
+"""
+_ASKED_OF_SERVERS = frozenset(_ASKED.split())
+"""What ``vramline.runners`` looks at in the answers of Ollama, LM Studio and llama-server."""
 _PRIVATE = re.compile(r"/proc/(?:cmdline|[^/]+/(?:task/\d+/)?(cmdline|environ|mountinfo|mounts))")
 _LINK = re.compile(r"/proc/[^/]+/(?:task/\d+/)?(?:fd/\d+|(exe|cwd|root))")
 _DEVICE = re.compile(r"/dev/(?:accel|dri/|dxg|kfd|nv)")
@@ -25,14 +35,15 @@ def reduced(kind: str, name: str, answer: Any, ids: Callable[[], set[str]]) -> t
     """Return what is kept of an answer, and what is to be said of that.
 
     Args:
-        kind: What was asked: ``read``, ``readlink``, ``run`` or ``call``.
-        name: The path, command or function.
+        kind: What was asked: ``read``, ``readlink``, ``run``, ``fetch`` or ``call``.
+        name: The path, command, address or function.
         ids: Tells which PCI ids the machine's devices have.
     """
     if kind == "readlink" and isinstance(answer, str):
         return _kept_of_link(name, answer), ""
-    if kind == "call":
-        return _KEPT_OF_PROCESS.get(name.rpartition(".")[2], _as_it_is)(answer), ""
+    if kind in ("call", "fetch"):
+        called = _KEPT_OF_PROCESS.get(name.rpartition(".")[2], _as_it_is)
+        return (called if kind == "call" else _kept_of_http)(answer), ""
     if kind == "read" and isinstance(answer, str | bytes):
         text = answer if isinstance(answer, str) else answer.decode("utf-8", "replace")
         if found := _PRIVATE.fullmatch(name):
@@ -106,6 +117,30 @@ def _lines_of_ids(text: str, ids: set[str]) -> str:
                 kept.append(line)
                 open_level = level + 1
     return "".join(kept)
+
+
+def _kept_of_http(answer: Any) -> Any:
+    """Return what is asked of a server: the rest may be its whole command, with the keys in it."""
+    if not isinstance(answer, Mapping) or "body" not in answer:
+        return answer
+    try:
+        kept = json.dumps(_kept_of_json(json.loads(answer["body"])))
+    except (ValueError, RecursionError):
+        kept = _NO_JSON
+    return {**answer, "body": kept if len(kept) <= LONGEST else _NO_JSON}
+
+
+def _kept_of_json(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_kept_of_json(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    kept = {name: _kept_of_json(each) for name, each in value.items() if name in _ASKED_OF_SERVERS}
+    return {name: _file_name(each) if name == _PATH else each for name, each in kept.items()}
+
+
+def _file_name(path: Any) -> Any:
+    return re.split(r"[/\\]", path)[-1] if isinstance(path, str) else path
 
 
 _KEPT_OF_FILE: dict[str, Callable[[str], str]] = {

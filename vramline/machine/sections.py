@@ -17,7 +17,7 @@ _NOT_THERE = {"errno": "ENOENT"}
 _OF_ANOTHER_KIND = [{"errno": name} for name in ("ENOENT", "EISDIR", "ENOTDIR", "EINVAL")]
 """What reading says of a folder, listing of a file: it is known from what the path is."""
 
-_SECTIONS = {"may_open": "openable", "which": "which", "run": "programs"}
+_SECTIONS = {"may_open": "openable", "which": "which", "run": "programs", "fetch": "fetched"}
 
 By = dict[str, list[Told]]
 Section = dict[str, Any]
