@@ -1,4 +1,4 @@
-"""What llama.cpp really allocated: 419 runs of 32 models, and those models' headers.
+"""What llama.cpp allocates: 419 runs of 32 models, 630 of 51 others, and the models' headers.
 
 ``tests/data/fit/SOURCES.md`` says how it was measured.
 """
@@ -44,7 +44,18 @@ class Run:
 @cache
 def runs() -> tuple[Run, ...]:
     """Every row of the table."""
-    with (DATA / "llamacpp_memory.csv").open(newline="", encoding="utf-8") as file:
+    return read_runs("llamacpp_memory.csv")
+
+
+@cache
+def further_runs() -> tuple[Run, ...]:
+    """Every row of the table of further architectures, which has fewer columns."""
+    return read_runs("architectures.csv")
+
+
+def read_runs(name: str) -> tuple[Run, ...]:
+    """Read one table."""
+    with (DATA / name).open(newline="", encoding="utf-8") as file:
         return tuple(run_of(columns) for columns in csv.DictReader(file))
 
 
@@ -90,8 +101,9 @@ def headers() -> Path:
     """Return the folder that the headers were unpacked into, until the tests end."""
     folder = tempfile.TemporaryDirectory(prefix="vramline-headers-")
     atexit.register(folder.cleanup)
-    with tarfile.open(DATA / "headers.tar.xz") as archive:
-        archive.extractall(folder.name, filter="data")
+    for name in ("headers.tar.xz", "architectures.tar.xz"):
+        with tarfile.open(DATA / name) as archive:
+            archive.extractall(folder.name, filter="data")
     return Path(folder.name)
 
 

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.fit.truth import header_path, model_of
 from tests.readers.nvidia.machines import AVAILABLE, HOST, TOTAL, machine
 from tests.standin import StandIn
+from vramline.errors import ModelFormatError
 from vramline.machine import Machine, RecordedMachine
 from vramline.models.resource_monitor import ResourceMonitor, Resources, TimedResources
 from vramline.units import GIB
@@ -275,6 +277,48 @@ def test_where_the_gpus_memory_is_not_known_the_host_counts(
 def test_a_size_that_is_none_is_refused(monitor_of: MakeMonitor, size: float) -> None:
     with pytest.raises(ValueError, match="zero or more"):
         monitor_of(host(AVAILABLE)).can_load_model(size)
+
+
+def model_file(folder: Path, header: str) -> Path:
+    """Write a model of that header, with a hole in place of its weights."""
+    path = folder / header
+    path.write_bytes(header_path(header).read_bytes())
+    os.truncate(path, path.stat().st_size + model_of(header).missing_bytes)
+    return path
+
+
+def test_a_model_that_is_told_by_its_path_is_worked_out(
+    nvml: StandIn, monitor_of: MakeMonitor, tmp_path: Path
+) -> None:
+    path = model_file(tmp_path, "r-llama3.2-1b.gguf")
+    nvml.load(f"gpu 0 memory_free {4 * GIB}\n")
+
+    assert monitor_of().can_load_model(path)
+    assert monitor_of().can_load_model(str(path), context_tokens=32768)
+    assert not monitor_of().can_load_model(path, context_tokens=131072)
+
+
+def test_without_a_gpu_it_has_to_fit_the_host(monitor_of: MakeMonitor, tmp_path: Path) -> None:
+    path = model_file(tmp_path, "r-llama3.2-1b.gguf")
+
+    assert monitor_of(host(4 * GIB)).can_load_model(path)
+    assert not monitor_of(host(1 * GIB)).can_load_model(path)
+
+
+def test_the_best_model_is_the_largest_that_fits_where_it_is_quick(
+    nvml: StandIn, monitor_of: MakeMonitor, tmp_path: Path
+) -> None:
+    names = ("r-smollm2-135m.gguf", "r-llama3.2-1b.gguf", "r-llama3.1-8b.gguf")
+    paths = [model_file(tmp_path, name) for name in names]
+    nvml.load(f"gpu 0 memory_free {4 * GIB}\n")
+
+    assert monitor_of().get_best_model(paths) == str(paths[1])
+    assert monitor_of(host(512 * 2**20)).get_best_model(paths) is None
+
+
+def test_what_is_no_model_is_told(monitor_of: MakeMonitor, tmp_path: Path) -> None:
+    with pytest.raises(ModelFormatError, match=r"absent\.gguf"):
+        monitor_of(host(AVAILABLE)).can_load_model(tmp_path / "absent.gguf")
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from enum import StrEnum
 from vramline.errors import ModelFormatError
 from vramline.fit.keys import Keys
 from vramline.fit.model import ArraySummary, Model
+from vramline.fit.widest import Widest, widest_of
 
 MOST_LAYERS = 512
 """llama.cpp refuses more (``LLAMA_MAX_LAYERS``)."""
@@ -109,6 +110,7 @@ class Shape:
     vocabulary: int
     layers: tuple[LayerShape, ...]
     nextn_layers: tuple[LayerShape, ...]
+    widest: Widest
     experts: int
     experts_shared: int
     dense_layers: int
@@ -239,6 +241,7 @@ def shape_of(model: Model) -> Shape:
         vocabulary=read_vocabulary(model, keys),
         layers=layers[: count - nextn],
         nextn_layers=layers[count - nextn :],
+        widest=widest_of(layers[: count - nextn]),
         experts=keys.number("expert_count", 0),
         experts_shared=keys.number("expert_shared_count", 0),
         dense_layers=keys.number("leading_dense_block_count", 0),

@@ -53,8 +53,9 @@ GB is 2**30 bytes throughout. Percentages run from 0 to 100.
 """
 
 import logging
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Self, TypedDict
 
 from vramline.machine import LiveMachine, Machine
@@ -69,6 +70,7 @@ from vramline.models.chosen import (
     highest,
     mean,
 )
+from vramline.models.trends import trend_of
 from vramline.readings import Cause, GpuReading, Snapshot
 from vramline.sampler import Sampler
 from vramline.units import to_gib
@@ -85,13 +87,12 @@ log = logging.getLogger(__name__)
 LARGE_MODEL_GB = 8.0
 MEDIUM_MODEL_GB = 4.0
 
+USUAL_CONTEXT_TOKENS = 8192
+"""How many tokens a model that is told by its path is to see, where nothing is said."""
+
 HOST_MEMORY_FACTOR = 1.5
 """How much of the host's memory a model without a GPU is taken to need, by its size: the
 weights, and half as much again for its context and for the program round it."""
-
-TREND_POINTS = 2.0
-"""By how many percentage points the later half of a window must differ from the earlier one
-to be called a trend. Less is noise."""
 
 FIRST_RATE_SECONDS = 0.1
 """How far apart the first two looks at the CPU must be."""
@@ -296,9 +297,9 @@ class ResourceMonitor:
         entries = tuple(self.resource_history)
         recent = [entry for entry in entries if entry["timestamp"] >= since]
         return {
-            "memory": _trend([entry["memory_percent"] for entry in recent]),
-            "cpu": _trend([entry["cpu_percent"] for entry in recent]),
-            "gpu": _trend([_gpu_fullness(entry) for entry in recent]),
+            "memory": trend_of([entry["memory_percent"] for entry in recent]),
+            "cpu": trend_of([entry["cpu_percent"] for entry in recent]),
+            "gpu": trend_of([_gpu_fullness(entry) for entry in recent]),
         }
 
     def is_system_overloaded(self) -> bool:
@@ -309,7 +310,12 @@ class ResourceMonitor:
             or resources["cpu_percent"] > self.cpu_threshold
         )
 
-    def can_load_model(self, model_size_gb: float) -> bool:
+    def can_load_model(
+        self,
+        model_size_gb: float | str | os.PathLike[str],
+        *,
+        context_tokens: int = USUAL_CONTEXT_TOKENS,
+    ) -> bool:
         """Tell whether a model of this size, in GB, could be loaded now.
 
         With a GPU: whether it fits what is free there; host memory does not count.
@@ -317,9 +323,19 @@ class ResourceMonitor:
         times the size fits the host's available memory. Where ``gpu`` names one
         GPU, nothing fits as long as that one cannot be read.
 
-        Raises:
-            ValueError: The size is negative or not a number.
+        In place of a size, which can only be a guess, the model's path may be given: a
+        GGUF file, or a folder of safetensors. Then its header is read, and what it takes
+        in llama-server is worked out (docs/fit.md), with ``context_tokens`` of context.
+
+        Raises ``ValueError`` for a size that is negative or not a number, and
+        ``ModelFormatError`` where there is no such model.
         """
+        if isinstance(model_size_gb, str | os.PathLike):
+            # Loaded on first use: most applications never ask, and it is half of the package.
+            from vramline.models.fits import fits
+
+            snapshot = self._sampler.snapshot()
+            return fits(model_size_gb, snapshot, self._chosen(snapshot), context_tokens)
         if not model_size_gb >= 0:
             raise ValueError(f"model_size_gb must be zero or more, not {model_size_gb!r}")
         snapshot = self._sampler.snapshot()
@@ -328,6 +344,19 @@ class ResourceMonitor:
             return model_size_gb <= free
         available = to_gib(snapshot.host.memory_available_bytes or 0)
         return model_size_gb * HOST_MEMORY_FACTOR <= available
+
+    def get_best_model(
+        self, paths: Iterable[str | os.PathLike[str]], *, context_tokens: int = USUAL_CONTEXT_TOKENS
+    ) -> str | None:
+        """Return the path of the model that runs best now, ``None`` if none of them can.
+
+        All on the GPU comes before partly, and that before the host; among equals the
+        larger model. Raises ``ModelFormatError`` where one of them is no model.
+        """
+        from vramline.models.fits import best_of  # as in can_load_model
+
+        snapshot = self._sampler.snapshot()
+        return best_of(paths, snapshot, self._chosen(snapshot), context_tokens)
 
     def get_best_model_size(self) -> str:
         """Return ``large``, ``medium`` or ``small``, by the memory a model could be loaded into.
@@ -361,16 +390,6 @@ class ResourceMonitor:
 def _gpu_fullness(entry: TimedResources) -> float:
     total = entry["gpu_total_vram_gb"]
     return 100 * entry["gpu_used_vram_gb"] / total if total else 0.0
-
-
-def _trend(values: Sequence[float]) -> str:
-    if len(values) < 2:
-        return "insufficient_data"
-    middle = len(values) // 2
-    change = mean(values[middle:]) - mean(values[:middle])
-    if abs(change) <= TREND_POINTS:
-        return "stable"
-    return "increasing" if change > 0 else "decreasing"
 
 
 def _percentage(name: str, value: float) -> float:

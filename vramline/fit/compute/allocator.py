@@ -11,7 +11,6 @@ A backend with a limit on one buffer's length (Vulkan, Metal) splits what lies a
 several buffers; their sum may differ a little from the one that is replayed here.
 """
 
-from bisect import bisect_left
 from collections.abc import Sequence
 
 from vramline.fit.compute.operation import Operation
@@ -47,17 +46,31 @@ class Buffer:
         return start
 
     def give_back(self, start: int, size: int) -> None:
-        """Free what was placed there, joined with the free blocks on both of its sides."""
+        """Free what was placed there, joined with the first free block on one of its sides.
+
+        That block is joined with its neighbour too where they meet. Tensors of no bytes leave
+        blocks of none, so this is not the same as joining both sides at once.
+        """
         starts, sizes = self._starts, self._sizes
-        at = bisect_left(starts, start)
-        if starts[at] == start + size:
-            size += sizes.pop(at)
-            del starts[at]
-        if at and starts[at - 1] + sizes[at - 1] == start:
-            sizes[at - 1] += size
-        else:
-            starts.insert(at, start)
-            sizes.insert(at, size)
+        end = start + size
+        for at, begin in enumerate(starts):
+            if begin + sizes[at] == start:
+                sizes[at] += size
+                if at + 1 < len(starts) and starts[at + 1] == end:
+                    sizes[at] += sizes.pop(at + 1)
+                    del starts[at + 1]
+                return
+            if begin == end:
+                starts[at] = start
+                sizes[at] += size
+                if at and starts[at - 1] + sizes[at - 1] == start:
+                    sizes[at - 1] += sizes.pop(at)
+                    del starts[at]
+                return
+        # Blocks of no bytes may lie out of order: there is nothing to bisect.
+        at = next((at for at, begin in enumerate(starts) if begin >= start), len(starts))
+        starts.insert(at, start)
+        sizes.insert(at, size)
 
 
 class Replay:

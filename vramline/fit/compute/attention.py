@@ -95,7 +95,7 @@ def value_cache(build: Build, at: int) -> Node:
     """Return the tensor that a layer's values are kept in."""
     layer, batch = build.layer(at), build.batch
     cells = batch.window_cells if layer.windowed else batch.cells
-    length = build.layer(layer.cached_by).value_length if batch.flash else build.widest_value
+    length = build.layer(layer.cached_by).value_length if batch.by_token else build.widest_value
     return build.state("cache_v", layer.cached_by, batch.cache_type_v, length, cells, batch.streams)
 
 
@@ -115,7 +115,7 @@ def store_values(build: Build, at: int, value: Node) -> None:
     cache, batch = value_cache(build, at), build.batch
     length, tokens = value.lengths[0] * value.lengths[1], value.lengths[2]
     indices = build.rows_of_values(windowed=build.layer(at).windowed)
-    if batch.flash:
+    if batch.by_token:
         new = ops.view(value, (length, tokens), value.strides[2])
         if batch.streams > 1:
             cache = ops.reshape(cache, length, cache.lengths[1] * batch.streams)
@@ -144,7 +144,7 @@ def kept_values(build: Build, at: int) -> Node:
     """Return all values in the cache."""
     cache, layer = value_cache(build, at), build.layer(at)
     kind, (length, cells, streams, _) = cache.kind, cache.lengths
-    if build.batch.flash:
+    if build.batch.by_token:
         lengths = (layer.head_dim_v, layer.kv_heads, cells, streams)
         row = kind.row_bytes(length)
         return ops.view(cache, lengths, kind.row_bytes(layer.head_dim_v), row, row * cells)
@@ -269,4 +269,7 @@ def mix_by_steps(build: Build, parts: Mixture) -> Node:
         result = ops.matmul(parts.latent, result)
     result = ops.permute(result, 0, 2, 1, 3)
     one, two, three, four = result.lengths
-    return ops.cont(result, one * two, three * four)
+    result = ops.cont(result, one * two, three * four)
+    # Without a layer: on the host, where the caches are kept there.
+    result.pinned = True
+    return result

@@ -16,7 +16,8 @@ from vramline.fit.shape import Shape
 def prompt_batch(
     model: Model, shape: Shape, cache: Cache, settings: Settings, effect: Effect
 ) -> Batch:
-    """Return the largest batch of a prompt."""
+    """Return the largest batch of a prompt, with flash attention unless it is turned off."""
+    by_token = settings.flash_attention is not FlashAttention.OFF
     tokens = min(effect.context_tokens, effect.micro_batch_tokens)
     pooling = None
     if settings.embeddings:
@@ -29,7 +30,8 @@ def prompt_batch(
         cells=effect.cells,
         window_cells=window_cells(cache, effect, settings),
         streams=effect.streams,
-        flash=settings.flash_attention is not FlashAttention.OFF,
+        flash=by_token,
+        by_token=by_token,
         cache_type_k=settings.cache_type_k,
         cache_type_v=settings.cache_type_v,
         pooling=pooling,

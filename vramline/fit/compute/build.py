@@ -25,7 +25,8 @@ class Batch:
     Attributes:
         outputs: How many tokens ask for logits.
         cells: Of the cache, one stream; ``window_cells`` of the one for sliding windows.
-        flash: Attention is one operation, and the cache keeps values by token.
+        flash: Attention is one operation.
+        by_token: The cache keeps values by token, not by dimension.
         pooling: What becomes of embeddings; ``None``: they are not asked for.
         state_snapshots: States kept beside the newest one.
         all_sequences: That have a state, in the batch or not.
@@ -38,6 +39,7 @@ class Batch:
     window_cells: int
     streams: int
     flash: bool
+    by_token: bool
     cache_type_k: TensorType
     cache_type_v: TensorType
     pooling: int | None = None
@@ -174,7 +176,7 @@ class Build:
 
     def rows_of_values(self, *, windowed: bool) -> Node:
         """Return which cells the new values go to: every element's, where they lie by dimension."""
-        count = self.batch.tokens * (1 if self.batch.flash else self.widest_value)
+        count = self.batch.tokens * (1 if self.batch.by_token else self.widest_value)
         return self.input(f"attn_inp_v_idxs{'_swa' * windowed}", I64, count)
 
     @cached_property
