@@ -9,7 +9,7 @@ from pathlib import Path
 
 import vramline
 
-PEERS = ("nvidia-ml-py", "psutil", "nvitop", "gpustat", "glances")
+PEERS = ("nvidia-ml-py", "psutil", "nvitop", "gpustat", "glances", "gguf", "llmfit")
 
 
 def about() -> str:

@@ -6,9 +6,14 @@ from pathlib import Path
 
 import pynvml
 import pytest
+from hypothesis import settings
 
 from tests.ci_skips import NEEDS_PACKAGE
 from tests.standin import SOURCES, StandIn, build, compiler
+
+# How long one example takes says nothing about what is tested.
+settings.register_profile("vramline", deadline=None, derandomize=True)
+settings.load_profile("vramline")
 
 TWO_GPUS = (SOURCES / "machines" / "two_gpus.txt").read_text()
 

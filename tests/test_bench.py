@@ -9,10 +9,12 @@ import pytest
 from bench import (
     beside,
     cards,
+    fit,
     growth,
     hang,
     headers,
     host,
+    llmfit,
     overhead,
     programs,
     recorded,
@@ -20,11 +22,13 @@ from bench import (
     subjects,
     tables,
 )
-from bench.__main__ import DOCUMENT, PARTS, run_part
+from bench.__main__ import DOCUMENT, DOCUMENTS, PARTS, run_part
 from bench.child import Child, Setting, repeat
 from bench.drivers import script
 from bench.programs import Life, Program
 from bench.result import Goal, Report, Result, Table, beyond, per_round
+from tests.fit.truth import runs
+from vramline.fit.amounts import Amount, about
 
 SAMPLE = Report(
     tables=(
@@ -101,7 +105,7 @@ def test_a_document_without_the_markers_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("part", PARTS)
 def test_the_documentation_has_a_place_for_every_part(part: str) -> None:
-    text = DOCUMENT.read_text()
+    text = DOCUMENTS.get(part, DOCUMENT).read_text()
 
     assert text.count(f"<!-- bench:{part} -->\n") == text.count(f"<!-- /bench:{part} -->\n") == 1
 
@@ -162,6 +166,37 @@ def test_headers_are_read_by_every_program_that_is_installed(standin_library: Pa
 
     measured = {each.subject for table in report.tables for each in table.results}
     assert measured >= headers.subjects().keys()
+
+
+def test_needs_are_compared_with_both_tables_and_the_peers(standin_library: Path) -> None:
+    report = fit.run(standin_library, fit.QUICK)
+
+    own, further, parts, _, beside = report.tables
+    assert {each.subject for each in own.results} == {fit.VRAMLINE, *fit.PUBLISHED}
+    assert {each.subject for each in further.results} == {fit.VRAMLINE}
+    assert {each.subject.split(":")[0] for each in parts.results} == {*fit.PARTS, fit.ALL}
+    assert {each.subject.split(",")[0] for each in beside.results} | {*beside.not_installed} == {
+        fit.VRAMLINE,
+        llmfit.PROGRAM,
+    }
+
+
+@pytest.mark.parametrize(
+    ("told", "percent", "enclosed"),
+    [
+        (Amount(bytes=100, low_bytes=100, high_bytes=100), 0.0, True),
+        (Amount(bytes=98, low_bytes=90, high_bytes=100), -2.0, True),
+        (Amount(bytes=110, low_bytes=101, high_bytes=120), 10.0, False),
+    ],
+)
+def test_a_figure_is_off_by_its_share_and_within_its_range_or_not(
+    told: Amount, percent: float, enclosed: bool
+) -> None:
+    figure = fit.Figure(
+        run=runs()[0], part="weights", place="host", true=100, told=told, bounds=about(100)
+    )
+
+    assert (figure.percent, figure.is_enclosed) == (percent, enclosed)
 
 
 def test_snapshots_beside_a_busy_thread_are_measured(standin_library: Path) -> None:

@@ -105,7 +105,12 @@ def test_a_server_keeps_prompts_that_it_saw() -> None:
     assert grows(settings_of(Runner.LLAMA_SERVER)) == [8 * GIB]
     assert grows(settings_of(Runner.OLLAMA, prompt_cache_bytes=GIB)) == [GIB]
     assert grows(settings_of(Runner.LLAMA_SERVER, prompt_cache_bytes=0)) == []
-    assert grows(settings_of(Runner.LLAMA_LIBRARY)) == []
+
+
+def test_a_program_may_come_to_ask_for_every_tokens_logits() -> None:
+    assert grows(settings_of(Runner.LLAMA_LIBRARY)) == [511 * 4 * 1000]
+    assert grows(settings_of(Runner.LLAMA_LIBRARY, embeddings=True)) == []
+    assert grows(settings_of(Runner.LLAMA_LIBRARY, outputs=1)) == []
 
 
 def test_a_server_keeps_states_to_go_back_to_of_layers_with_a_window() -> None:

@@ -5,18 +5,22 @@ https://github.com/ggml-org/llama.cpp/blob/master/src/llama-context.cpp
 """
 
 from vramline.fit.cache import Cache
-from vramline.fit.settings import Effect, FlashAttention, Settings
-
-MOST_SEQUENCES = 256
-"""``LLAMA_MAX_SEQ``."""
+from vramline.fit.settings import MOST_SEQUENCES, TORCH_RUNNERS, Effect, FlashAttention, Settings
 
 
 def refusal_of(cache: Cache, settings: Settings, effect: Effect) -> str | None:
     """Return why not, and what would help; ``None`` if nothing is wrong."""
+    if settings.runner in TORCH_RUNNERS:
+        return f"{settings.runner} is not told from GGUF here: give it the model as safetensors"
     if not 0 < effect.sequences <= MOST_SEQUENCES:
         return f"{effect.sequences} sequences: llama.cpp takes 1 to {MOST_SEQUENCES}"
     if effect.cells <= 0 or effect.micro_batch_tokens <= 0:
         return "there is no room for a token: set the context's and the batch's size"
+    if effect.outputs < effect.sequences:
+        return (
+            f"{effect.sequences} sequences ask for a token's logits each, and no more than"
+            f" {effect.outputs} may: allow for more outputs, or fewer sequences"
+        )
     if not cache.groups:
         return None
     return type_refusal(cache, settings)

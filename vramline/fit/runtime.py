@@ -13,9 +13,11 @@ from vramline.fit.buffers import HOST_BUFFER
 from vramline.fit.cache import Cache, state_bytes
 from vramline.fit.items import SOURCE, Layout
 from vramline.fit.learned import Learned, learned_for
+from vramline.fit.output import output_bytes
 from vramline.fit.settings import (
     HOST,
     SERVERS,
+    TORCH_RUNNERS,
     Backend,
     Effect,
     Runner,
@@ -82,8 +84,6 @@ DEVICES: Mapping[Backend, Overhead] = MappingProxyType(
 """On each device that a runner on llama.cpp sees, used or not."""
 
 TORCH_DEVICE = Overhead(mebibytes=450, low_mebibytes=200, high_mebibytes=1300, rule=TORCH_CONTEXT)
-
-TORCH_RUNNERS = frozenset((Runner.VLLM, Runner.TRANSFORMERS))
 
 _LIBRARY = Overhead(mebibytes=8, low_mebibytes=5, high_mebibytes=60, rule=SOURCE + "src")
 _SERVER = Overhead(mebibytes=20, low_mebibytes=6, high_mebibytes=150, rule=SOURCE + "tools/server")
@@ -224,14 +224,32 @@ def sum_of(one: Amount, other: Amount) -> Amount:
 
 
 def growth_items(layout: Layout, settings: Settings) -> tuple[Item, ...]:
-    """Return what llama-server may come to take on the host after the load, as it is used.
+    """Return what may come after the load, as the model is used."""
+    if settings.runner in SERVERS:
+        return prompt_items(layout, settings)
+    return () if settings.embeddings else logits_items(layout, settings)
+
+
+def logits_items(layout: Layout, settings: Settings) -> tuple[Item, ...]:
+    """Return what the output buffer grows to where a program asks for every token's logits."""
+    shape = layout.shape
+    effect = take_effect(settings, trained_tokens=shape.context_length, causal=shape.causal)
+    rows = min(effect.outputs, effect.batch_tokens) - effect.sequences
+    if rows <= 0:
+        return ()
+    size = output_bytes(shape, settings, rows)
+    amount = Amount(bytes=0, low_bytes=0, high_bytes=size)
+    rule = SOURCE + "src/llama-context.cpp"
+    return (Item(part=Part.OUTPUT, place=HOST, amount=amount, rule=rule),)
+
+
+def prompt_items(layout: Layout, settings: Settings) -> tuple[Item, ...]:
+    """Return what llama-server may come to take on the host.
 
     Prompts that it saw before, up to a limit, and states to go back to of models that cannot
     drop their last tokens: those with a sliding window or a recurrent state. Without a limit,
     which is ``--cache-ram -1``, the first is told as far as one context of every sequence goes.
     """
-    if settings.runner not in SERVERS:
-        return ()
     shape = layout.shape
     effect = take_effect(settings, trained_tokens=shape.context_length, causal=shape.causal)
     limit = settings.prompt_cache_bytes

@@ -20,6 +20,9 @@ CELLS_PADDING = 256
 """The context is rounded up to so many cells.
 https://github.com/ggml-org/llama.cpp/pull/17046"""
 
+MOST_SEQUENCES = 256
+"""``LLAMA_MAX_SEQ``."""
+
 ALL_LAYERS = 2**31 - 1
 """As a count of layers: as many as there are."""
 
@@ -175,6 +178,9 @@ https://github.com/ggml-org/llama.cpp has the files that are named without an ad
 SERVERS = frozenset((Runner.LLAMA_SERVER, Runner.OLLAMA))
 """They are llama-server: a sequence asks for the logits of one token at a time."""
 
+TORCH_RUNNERS = frozenset((Runner.VLLM, Runner.TRANSFORMERS))
+"""They load safetensors, on PyTorch."""
+
 SHARING = frozenset((Runner.LLAMA_SERVER, Runner.LM_STUDIO))
 """Where nobody says how many sequences there are, 4 share one cache."""
 
@@ -220,6 +226,9 @@ def take_effect(settings: Settings, *, trained_tokens: int, causal: bool = True)
     unified = settings.unified_cache
     if unified is None:
         unified = sharing and not settings.sequences
+    if settings.embeddings and settings.runner is Runner.LLAMA_CPP_PYTHON:
+        # https://github.com/abetlen/llama-cpp-python/blob/main/llama_cpp/llama.py
+        sequences, unified = min(settings.batch_tokens, MOST_SEQUENCES), True
     context = settings.context_tokens or trained_tokens
     if settings.runner is Runner.OLLAMA and trained_tokens:
         # https://github.com/ollama/ollama/blob/main/server/sched.go (effectiveModelContext)

@@ -31,6 +31,10 @@ HEADLESS = frozenset(("lfm2", "lfm2moe"))
 MIXED = frozenset(("gemma3n", "gemma4"))
 """Weights that lie elsewhere than their neighbours let other operations follow them."""
 
+NO_FLASH = frozenset(("grok",))
+"""llama.cpp turns flash attention off for them.
+https://github.com/ggml-org/llama.cpp/blob/master/src/llama-context.cpp"""
+
 NOT_HALVES = tuple(kind for kind in TensorType if kind is not TensorType.F16)
 
 SMALL = 1 << 20
@@ -40,7 +44,7 @@ REPLAYED = frozenset((Backend.CUDA, Backend.ROCM))
 """ggml-hip compiles ggml-cuda's files. Vulkan, Metal and SYCL run other operations, and some of
 theirs want room behind the result (``ggml_backend_metal_buffer_type_get_alloc_size``)."""
 
-UNKNOWN_FACTOR = 3
+UNKNOWN_FACTOR = 4
 """An architecture that has no rules here may be so much wider or narrower."""
 
 
@@ -122,6 +126,9 @@ class Closed:
             high += self._caches_brought() + (0 if number else self._weights_brought())
         elif len(self.spans) > 2 and shape.widest.sharing:
             high += self._caches_brought()
+        if self._copies > 1 and shape.widest.recurrent:
+            # What is handed on is held with the states' copies.
+            high += self._section // 8
         low = 0
         if span is not None and self._apart and len(self.spans) == 2:
             low = max(self._low_section(), self._low_logits())
@@ -132,6 +139,8 @@ class Closed:
     def _flash(self) -> tuple[bool, bool]:
         """Return whether flash attention may be on, and may be off."""
         settings, shape = self._settings, self._shape
+        if shape.architecture in NO_FLASH:
+            return False, True
         if settings.flash_attention is not FlashAttention.AUTO:
             on = settings.flash_attention is FlashAttention.ON
             return on, not on

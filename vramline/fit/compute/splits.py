@@ -151,10 +151,13 @@ class Splits:
                 name="", op="NONE", size=0, layout=None, sources=sources, external=True
             )
         read = self._sources.get(node, node.sources)
+        size = 0
+        if not (node.external or node.is_view):
+            size = self._schedule.placement.bytes_in(node, entry.place, read)
         return Operation(
             name=node.name,
             op=node.op,
-            size=self._schedule.placement.bytes_in(node, entry.place, read),
+            size=size,
             layout=(node.kind, node.lengths, node.strides),
             sources=tuple([index[source] for source in read]),
             view=index[node.root] if node.is_view else -1,

@@ -6,8 +6,7 @@ from typing import TypedDict
 from vramline.fit.buffers import HOST_BUFFER
 from vramline.fit.items import Layout
 from vramline.fit.plan.speed import bytes_read
-from vramline.fit.runtime import TORCH_RUNNERS
-from vramline.fit.settings import Runner
+from vramline.fit.settings import TORCH_RUNNERS, Runner
 from vramline.fit.torch import TorchLayout
 
 AnyLayout = Layout | TorchLayout

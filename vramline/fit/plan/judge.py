@@ -144,9 +144,7 @@ class Judge:
                     expected += likely
                     worst += high
             # A room that is full already is no obstacle to what takes nothing of it.
-            if worst and (
-                expected + room.keep_bytes > room.free_bytes or worst > room.free_bytes
-            ):
+            if worst and (expected + room.keep_bytes > room.free_bytes or worst > room.free_bytes):
                 return False
             if any(size > room.free_bytes for size in claimed(need, room)):
                 return False

@@ -7,8 +7,7 @@ from itertools import groupby
 from vramline.fit.plan.candidates import Candidate
 from vramline.fit.plan.rooms import Ground, Usable
 from vramline.fit.plan.wish import CAN_PLACE, Criterion, Placement, Wish
-from vramline.fit.runtime import TORCH_RUNNERS
-from vramline.fit.settings import Backend, Device
+from vramline.fit.settings import TORCH_RUNNERS, Backend, Device
 from vramline.fit.tensor_types import TensorType
 
 SPLIT = frozenset((Placement.EXPERTS_ON_HOST, Placement.PARTLY))

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from vramline.fit.amounts import Amount, Item, Part, add
 from vramline.fit.learned import Learned
 from vramline.fit.need import NOTHING_CLAIMED, MemoryNeed
-from vramline.fit.runtime import TOKEN_BYTES, TORCH_RUNNERS, overhead_items
-from vramline.fit.settings import HOST, Backend, Runner, Settings
+from vramline.fit.runtime import TOKEN_BYTES, overhead_items
+from vramline.fit.settings import HOST, TORCH_RUNNERS, Backend, Runner, Settings
 from vramline.fit.torch import transformers, vllm
 from vramline.fit.torch.layout import TorchLayout
 from vramline.fit.torch.vllm import Capacity
