@@ -12,6 +12,8 @@ MODULES = {
     None: "vramline.cli.show",
     "capture": "vramline.cli.capture",
     "doctor": "vramline.cli.doctor",
+    "fit": "vramline.cli.fit",
+    "models": "vramline.cli.models",
 }
 """Where each command's ``run`` is. ``None`` is ``vramline`` without a command."""
 

@@ -6,12 +6,16 @@ By argparse: click is one dependency more, and 8 ms of every start.
 import argparse
 import os
 import stat
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Never
+from typing import TYPE_CHECKING, Never
 
 from vramline import __version__
 from vramline.cli.output import complain, emit
+
+if TYPE_CHECKING:
+    from vramline.cli.fit.options import FitOptions
 
 HOST_ROOT = "VRAMLINE_HOST_ROOT"
 WRONG_USE = 2
@@ -21,11 +25,22 @@ _EXAMPLE = """\
 examples:
   vramline                     GPUs and host, with who holds the GPUs' memory
   vramline --json              the same for a program
-  vramline doctor              why a GPU is not found, and what mends it
-  vramline capture FILE        this machine as a file, for `vramline --from FILE`
+  vramline fit MODEL -c 32k    whether it fits with a context of 32,768 tokens
   vramline --host-root /host   the host's, from a container that has its /proc
                                at /host/proc and its /sys at /host/sys
 """
+
+_OF_MODELS = {
+    "models": (
+        "the models on this disk, and which to run",
+        "Say which models are on this disk, which of them can be run now, and which to run.",
+    ),
+    "fit": (
+        "whether a model fits, and how to run it",
+        "Say whether a model fits what is free now, what it takes, and how to run it.",
+    ),
+}
+"""The commands on models: in short, and at length."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +51,7 @@ class Options:
         recording: The file to be replayed, in the place of this machine. ``-``: standard input.
         capture_to: The file that this machine is to be recorded in. ``-``: standard output.
         force: Whether that file may be overwritten.
+        fit: What is asked of models.
     """
 
     command: str | None
@@ -44,6 +60,7 @@ class Options:
     recording: str | None = None
     capture_to: str = ""
     force: bool = False
+    fit: "FitOptions | None" = None
 
 
 class _Parser(argparse.ArgumentParser):
@@ -58,7 +75,7 @@ def parse(arguments: Sequence[str] | None, environ: Mapping[str, str] = os.envir
 
     Raises ``SystemExit`` for a wrong one, and after ``--help`` and ``--version``.
     """
-    parser = _parser()
+    parser = _parser(sys.argv[1:] if arguments is None else arguments)
     try:
         found = parser.parse_args(arguments)
     except SystemExit:
@@ -73,6 +90,7 @@ def parse(arguments: Sequence[str] | None, environ: Mapping[str, str] = os.envir
         parser.error(f"{name} {folder}: {missing}")
     if found.command == "capture" and (why := _not_to_be_written(found.file, force=found.force)):
         parser.error(f"capture {found.file}: {why}")
+    of_models = _of_models(found)
     return Options(
         # The dispatcher knows no command of that name: see vramline.cli.show.
         command=found.command,
@@ -81,13 +99,14 @@ def parse(arguments: Sequence[str] | None, environ: Mapping[str, str] = os.envir
         recording=found.recording,
         capture_to=found.file if found.command == "capture" else "",
         force=found.command == "capture" and found.force,
+        fit=of_models,
     )
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     parser = _Parser(
         prog="vramline",
-        usage="vramline [doctor | capture FILE] [--json] [--from FILE] [--host-root DIR]",
+        usage="vramline [COMMAND] [--json] [--from FILE] [--host-root DIR]",
         description=_DESCRIPTION,
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -99,6 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(
         dest="command", metavar="COMMAND", title="commands", prog=parser.prog
     )
+    _add_models(commands, arguments)
     text = "Say what is wrong with this machine's GPUs and drivers, and what mends it."
     doctor = commands.add_parser(
         "doctor",
@@ -109,6 +129,33 @@ def _parser() -> argparse.ArgumentParser:
     _add_shared(doctor)
     _add_capture(commands)
     return parser
+
+
+def _add_models(commands: "argparse._SubParsersAction[_Parser]", arguments: Sequence[str]) -> None:
+    """Add the commands on models, with their many options only where one of them is asked for."""
+    for name, (short, long) in _OF_MODELS.items():
+        command = commands.add_parser(
+            name,
+            help=short,
+            description=f"{long} The exit status is 1 where nothing fits.",
+            allow_abbrev=False,
+        )
+        if name in arguments:
+            from vramline.cli.fit import options
+
+            {"models": options.add_models, "fit": options.add_fit}[name](command)
+        _add_shared(command)
+
+
+def _of_models(found: argparse.Namespace) -> "FitOptions | None":
+    if found.command not in _OF_MODELS:
+        return None
+    from vramline.cli.fit.options import contradiction, fit_options
+
+    options = fit_options(found)
+    if found.command == "fit" and (wrong := contradiction(options)):
+        _Parser(prog="vramline fit").error(wrong)
+    return options
 
 
 def _add_capture(commands: "argparse._SubParsersAction[_Parser]") -> None:
@@ -145,7 +192,7 @@ def _add_shared(parser: argparse.ArgumentParser, *, is_capture: bool = False) ->
         "--host-root",
         metavar="DIR",
         default=nothing,
-        help=f"read DIR/proc and DIR/sys, not this system's (also {HOST_ROOT})",
+        help=f"read DIR/proc and DIR/sys (also {HOST_ROOT})",
     )
 
 
