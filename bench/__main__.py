@@ -13,7 +13,7 @@ from bench.result import Report
 from tests.standin import build
 
 PARTS = (
-    *("overhead", "beside", "host", "cards", "recorded", "headers", "fit"),
+    *("overhead", "beside", "host", "cards", "recorded", "headers", "library", "plan", "fit"),
     *("growth", "startup", "hang"),
 )
 DOCUMENT = Path(__file__).parent.parent / "docs" / "performance.md"

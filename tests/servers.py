@@ -4,14 +4,14 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socket import socket
+from socket import AF_INET, AF_INET6, socket
 
 Page = str | tuple[int, str]
 """The body of an answer, with its status where that is not 200."""
 
 
 @contextmanager
-def serving(pages: Mapping[str, Page]) -> Iterator[tuple[int, list[str]]]:
+def serving(pages: Mapping[str, Page], host: str = "127.0.0.1") -> Iterator[tuple[int, list[str]]]:
     """Serve *pages* by their paths, and give the port and the paths that were asked for."""
     asked: list[str] = []
 
@@ -30,7 +30,10 @@ def serving(pages: Mapping[str, Page]) -> Iterator[tuple[int, list[str]]]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    class Server(ThreadingHTTPServer):
+        address_family = AF_INET6 if ":" in host else AF_INET
+
+    with Server((host, 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:

@@ -14,8 +14,10 @@ from bench import (
     hang,
     headers,
     host,
+    library,
     llmfit,
     overhead,
+    plan,
     programs,
     recorded,
     startup,
@@ -314,3 +316,15 @@ pynvml.nvmlDeviceGetUtilizationRates(pynvml.nvmlDeviceGetHandleByIndex(0))
         seconds = hang.time_to_end(process, hang.Ending.BY_ITSELF, 0.01)
 
     assert seconds == 0.01
+
+
+def test_a_disk_of_models_is_looked_at_anew_and_unchanged(standin_library: Path) -> None:
+    report = library.run(standin_library, library.QUICK)
+
+    assert all(result.median > 0 for table in report.tables for result in table.results)
+
+
+def test_a_plan_is_made_for_every_machine(standin_library: Path) -> None:
+    report = plan.run(standin_library, plan.QUICK)
+
+    assert all(result.median > 0 for table in report.tables for result in table.results)

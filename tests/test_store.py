@@ -6,12 +6,21 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from threading import Event
 
 import pytest
 
-from vramline.store import DAMAGED, FILE_BYTES_MOST, HOME, Kind, Store, folder_of, open_store
+from vramline.store import (
+    DAMAGED,
+    FILE_BYTES_MOST,
+    HOME,
+    Kind,
+    Store,
+    folder_of,
+    open_store,
+    uri_of,
+)
 
 ADD_ONE = """
 import sys
@@ -319,7 +328,8 @@ def test_what_is_kept_is_the_users_alone(store: Store) -> None:
     assert stat.S_IMODE(file_of(store).parent.stat().st_mode) == 0o700
 
 
-def test_a_read_only_home_is_read_and_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("mode", "read"), [(0o555, {"a": b"1"}), (0, {})])
+def test_a_home_that_is_not_ours_is_told(tmp_path: Path, mode: int, read: dict[str, bytes]) -> None:
     store = Store(folder=str(tmp_path / "kept"), name="figures")
     store.write({"a": b"1"})
     if sys.platform == "win32":
@@ -337,15 +347,27 @@ print(store.read(), store.write({{"a": b"2"}}), store.forget())
     for path in (tmp_path, *tmp_path.parents[:3]):
         path.chmod(0o755)
     file_of(store).chmod(0o444)
-    file_of(store).parent.chmod(0o555)
+    file_of(store).parent.chmod(mode)
 
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False
     )
 
     file_of(store).parent.chmod(0o755)
-    assert done.stdout.strip() == "{'a': b'1'} False False", done.stderr
+    assert done.stdout.strip() == f"{read} False False", done.stderr
     assert store.read() == {"a": b"1"}
+
+
+@pytest.mark.parametrize(
+    ("path", "uri"),
+    [
+        (PurePosixPath("/home/a?b#c%"), "file:///home/a%3Fb%23c%25"),
+        (PureWindowsPath("C:\\Users\\a b"), "file:///C:/Users/a%20b"),
+        (PureWindowsPath("\\\\server\\share\\a"), "file:////server/share/a"),
+    ],
+)
+def test_a_file_has_a_name_that_sqlite_takes(path: PurePath, uri: str) -> None:
+    assert uri_of(path) == uri
 
 
 def test_without_a_home_nothing_is_kept(caplog: pytest.LogCaptureFixture) -> None:

@@ -4,7 +4,8 @@
     ├── ReaderUnavailableError   nothing of this vendor is here to be read
     ├── ReadError                it is here, and could not be read
     ├── RecordingError           what was to be replayed is no recording of a machine
-    └── ModelFormatError         a model's file is not what it should be
+    ├── ModelFormatError         a model's file is not what it should be
+    └── ModelNameError           no model here has that name, or several do
 
 A single value that could not be read is no exception: it is ``None`` in its
 reading, with the cause under the field's name in ``unknown``.
@@ -38,3 +39,15 @@ class ModelFormatError(VramlineError):
 
     The message says which file, where in it, what is wrong there, and what would help.
     """
+
+
+class ModelNameError(VramlineError):
+    """No model here has that name, or several do. The message says which are near it.
+
+    Attributes:
+        matches: The names of those that may be meant.
+    """
+
+    def __init__(self, message: str, matches: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.matches = matches

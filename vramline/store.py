@@ -18,13 +18,14 @@ Where: https://specifications.freedesktop.org/basedir-spec/latest/ on Linux,
 import contextlib
 import logging
 import os
+import re
 import stat
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -122,7 +123,8 @@ class Store:
         """Delete all that was ever kept under this name. Tell whether it is gone."""
         try:
             for path in self._files():
-                os.unlink(path)
+                with contextlib.suppress(FileNotFoundError):  # another program was faster
+                    os.unlink(path)
         except OSError as error:
             _tell(str(self.path), f"cannot be deleted: {_reason(error)}")
             return False
@@ -130,16 +132,14 @@ class Store:
 
     def _files(self) -> list[str]:
         """List the databases of every version, and what lies beside them."""
-        if self.folder is None or not os.path.isdir(self.folder):
+        if self.folder is None:
             return []
-        begin = f"{self.name}-"
-        return [
-            entry.path
-            for entry in os.scandir(self.folder)
-            if entry.name.startswith(begin)
-            and entry.name[len(begin) :].partition(".")[0].isdecimal()
-            and ".sqlite3" in entry.name
-        ]
+        ours = re.compile(rf"{re.escape(self.name)}-[0-9]+\.sqlite3.*", re.DOTALL)
+        try:
+            with os.scandir(self.folder) as entries:
+                return [entry.path for entry in entries if ours.fullmatch(entry.name)]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
 
     def _attempt(
         self,
@@ -257,7 +257,7 @@ def _prepare(path: str, *, create: bool) -> int | None:
 def _connect(path: str) -> "Connection":
     sqlite: Any = _sqlite()
     connection: Connection = sqlite.connect(
-        Path(path).absolute().as_uri() + "?mode=rw",  # it is there, and may be read-only
+        uri_of(Path(path).absolute()) + "?mode=rw",  # it is there, and may be read-only
         uri=True,
         timeout=LOCK_SECONDS,
         isolation_level=None,
@@ -266,6 +266,15 @@ def _connect(path: str) -> "Connection":
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute(f"PRAGMA max_page_count = {FILE_BYTES_MOST // PAGE_BYTES}")
     return connection
+
+
+def uri_of(path: PurePath) -> str:
+    """Return what SQLite calls a file: the name of a server is to it a part of the path.
+
+    https://www.sqlite.org/uri.html
+    """
+    uri = path.as_uri()
+    return uri if uri.startswith("file:///") else uri.replace("//", "////", 1)
 
 
 def _create(connection: "Connection") -> None:

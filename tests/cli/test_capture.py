@@ -12,11 +12,15 @@ import pytest
 
 import vramline
 from tests.cli.test_command import COMMAND, LINUX, PLAIN, POSIX, a_host
+from tests.servers import serving
 from tests.snapshots import a_gpu, a_snapshot
 from tests.standin import StandIn
 from vramline.cli import run
+from vramline.cli.fit.processor import processor_of
+from vramline.fit.settings import Backend, Processor, Runner
 from vramline.machine import Machine, RecordedMachine
 from vramline.readings import Cause, Snapshot
+from vramline.runners import find_runners, loaded_models
 from vramline.sampler import Deadlines, Sampler
 
 BLOCKED = """
@@ -118,6 +122,40 @@ def test_what_is_captured_is_what_the_command_and_the_doctor_ask(tmp_path: Path)
     assert recording["files"]["/proc/meminfo"].startswith("MemTotal: 8388608 kB\n")
     assert recording["taken_at"] == "2026-01-02T00:00:00Z"
     assert "nvidia-ml-py" in recording["versions"]
+
+
+@pytest.mark.linux
+@LINUX
+def test_what_is_asked_for_models_replays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "llama-server").touch(0o755)
+    (folder / "libggml-cuda.so").touch()
+    (folder / "diary").touch()
+    host = a_host(tmp_path / "host")
+    (host / "proc/cpuinfo").write_text("flags\t: fpu avx2\n")
+    (host / "proc/7").mkdir()
+    (host / "proc/7/stat").write_text("7 (llama-server) S 1 7 7\n")
+    (host / "proc/7/cmdline").write_text("llama-server\0--port\x00{}\0--api-key\0abc\0")
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.delenv("OLLAMA_HOST", raising=False)
+    file = tmp_path / "report.json"
+
+    page = '{"default_generation_settings": {"n_ctx": 512}, "api_key": "abc"}'
+    with serving({"/props": page}) as (port, _):
+        command = f"llama-server\0--port\0{port}\0--api-key\0abc\0"
+        (host / "proc/7/cmdline").write_text(command)
+        assert run(["capture", str(file), "--host-root", str(host)], look=one_question) == 0
+
+    text = file.read_text()
+    machine = RecordedMachine.from_dict(text)
+    (runner,) = find_runners(machine, lambda _: None)
+    assert (runner.runner, runner.backends) == (Runner.LLAMA_SERVER, (Backend.CUDA,))
+    assert processor_of(machine) is Processor.X86
+    loaded = loaded_models(machine)
+    assert [(each.pid, each.context_tokens) for each in loaded.models] == [(7, 512)]
+    assert "abc" not in text
+    assert "diary" not in text
 
 
 def test_a_file_is_not_overwritten_unless_by_force(

@@ -424,7 +424,7 @@ def test_more_short_values_than_any_model_has_are_refused(tmp_path: Path) -> Non
     assert "bytes of short values" in refusal(tmp_path, GgufFile(metadata=metadata))
 
 
-@pytest.mark.parametrize("name", [None, "", 7, ["llama"]])
+@pytest.mark.parametrize("name", [None, "", 7, ["llama"], "\x1b[2J", "llama\n"])
 def test_a_model_without_an_architecture_is_refused(tmp_path: Path, name: object) -> None:
     metadata = {} if name is None else {"general.architecture": name}
 
@@ -453,7 +453,7 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
         pytest.skip("there are no such files on this system")
     os.mkfifo(tmp_path / "pipe")
 
-    with pytest.raises(ModelFormatError, match="pipe: this is not a file"):
+    with pytest.raises(ModelFormatError, match="pipe: cannot be read: this is not a file"):
         read_gguf(tmp_path / "pipe")
 
 

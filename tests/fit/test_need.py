@@ -171,10 +171,13 @@ def test_what_llama_cpp_would_not_load_says_why(
     assert words in refusal
 
 
-def test_a_model_without_keys_and_values_has_no_types_to_refuse() -> None:
+@pytest.mark.parametrize("architecture", ["bert", "mamba"])
+def test_the_types_of_a_cache_are_refused_though_the_model_keeps_none(architecture: str) -> None:
     settings = replace(WIDE, flash_attention=FlashAttention.OFF, cache_type_v=TensorType.Q8_0)
 
-    assert need_of(layout("bert", 1), settings).refusal is None
+    refusal = need_of(layout(architecture, 1), settings).refusal
+
+    assert refusal == "values in Q8_0 need flash attention: turn it on, or keep values in F16"
 
 
 def test_an_architecture_without_rules_is_told_with_bounds_that_allow_for_anything() -> None:

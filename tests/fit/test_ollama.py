@@ -85,6 +85,21 @@ def test_the_batch_follows_the_context_and_what_is_free(
     assert (settings.batch_tokens, settings.micro_batch_tokens) == (batch, batch)
 
 
+@pytest.mark.parametrize(
+    ("word", "attention"),
+    [
+        ("", FlashAttention.AUTO),
+        ("False", FlashAttention.OFF),
+        ("1", FlashAttention.ON),
+        ("off", FlashAttention.ON),
+    ],
+)
+def test_any_word_but_a_no_asks_for_flash_attention(word: str, attention: FlashAttention) -> None:
+    settings = ollama_settings(CARD, environment={"OLLAMA_FLASH_ATTENTION": word})
+
+    assert settings.flash_attention is attention
+
+
 def test_a_batch_that_is_said_is_kept() -> None:
     settings = ollama_settings(CARD, options={"num_ctx": 65536, "num_batch": 128})
 

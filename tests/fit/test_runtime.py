@@ -7,7 +7,6 @@ from vramline.fit.model import ArraySummary, Model
 from vramline.fit.need import lay_out, need_of
 from vramline.fit.runtime import (
     DEVICES,
-    MARGINS,
     PROCESSES,
     growth_items,
     overhead_items,
@@ -29,7 +28,7 @@ SEEN = Learned(
 
 
 def test_every_runner_and_backend_has_a_figure() -> None:
-    assert (set(PROCESSES), set(MARGINS), set(DEVICES)) == (set(Runner), set(Runner), set(Backend))
+    assert (set(PROCESSES), set(DEVICES)) == (set(Runner), set(Backend))
 
 
 def test_a_process_takes_its_code_and_its_tokeniser() -> None:

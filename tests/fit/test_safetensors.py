@@ -355,6 +355,29 @@ def test_parts_that_are_all_missing_are_named(tmp_path: Path) -> None:
     assert "3 of 3 parts" in parts_refusal(tmp_path / INDEX)
 
 
+@pytest.mark.parametrize("name", ["a-00000-of-00002", "a-00003-of-00002", "a-00001-of-99999"])
+def test_a_part_that_does_not_tell_the_others_is_no_model(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / f"{name}.safetensors", safetensors_bytes(HEADER))
+
+    text = parts_refusal(path)
+
+    assert text.startswith(f"{path}: it is one of ")
+    assert text.endswith("Get a.safetensors.index.json as well.")
+
+
+def test_a_part_of_which_there_is_one_is_whole(tmp_path: Path) -> None:
+    path = write(tmp_path / "a-00000-of-00001.safetensors", safetensors_bytes(HEADER))
+
+    assert read_safetensors(path).tensors == (EMBEDDING, NORM)
+
+
+@pytest.mark.parametrize("name", ["\x1b[2J", "a\nb"])
+def test_an_architecture_is_no_trap_on_a_page(tmp_path: Path, name: str) -> None:
+    write(tmp_path / "config.json", json.dumps({"model_type": name}))
+
+    assert read(tmp_path, HEADER).architecture == ""
+
+
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     assert "cannot be read: " in parts_refusal(tmp_path / "model.safetensors")
     assert "cannot be read: " in parts_refusal(tmp_path / INDEX)

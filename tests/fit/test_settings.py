@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from tests.fit.truth import layout_of, runs
 from vramline.fit.settings import (
     Effect,
@@ -141,6 +143,15 @@ def test_lm_studio_has_four_sequences_in_one_cache() -> None:
     assert (effect.cells, effect.streams, effect.sequences, effect.outputs) == (4096, 1, 4, 512)
 
 
+def test_llama_cpp_python_gives_embeddings_a_sequence_a_token_of_the_batch() -> None:
+    many = settings_of(Runner.LLAMA_CPP_PYTHON, context_tokens=4096, embeddings=True)
+    none = settings_of(Runner.LLAMA_CPP_PYTHON, embeddings=True, batch_tokens=0)
+
+    effects = [take_effect(each, trained_tokens=8192) for each in (many, none)]
+
+    assert [(effect.sequences, effect.unified) for effect in effects] == [(256, True), (1, True)]
+
+
 def test_llama_cpp_python_starts_without_flash_attention_and_devices() -> None:
     settings = settings_of(Runner.LLAMA_CPP_PYTHON)
 
@@ -153,3 +164,12 @@ def test_llama_cpp_python_starts_without_flash_attention_and_devices() -> None:
         device_layers=0,
     )
     assert take_effect(settings, trained_tokens=8192).values_transposed
+
+
+def test_each_of_llama_servers_caches_gets_what_the_model_was_trained_on() -> None:
+    apart = settings_of(Runner.LLAMA_SERVER, sequences=2)
+
+    assert take_effect(apart, trained_tokens=8192).cells == 8192
+    assert take_effect(apart, trained_tokens=8192).streams == 2
+    assert take_effect(replace(apart, context_tokens=8192), trained_tokens=8192).cells == 4096
+    assert take_effect(replace(apart, unified_cache=True), trained_tokens=8192).cells == 8192

@@ -112,6 +112,10 @@ def test_a_device_may_take_the_output_layer_alone() -> None:
     assert weights(need) == {HOST: EMBEDDED + 4 * BLOCK, "gpu": EMBEDDED}
 
 
+def test_fewer_layers_than_none_are_all_of_them() -> None:
+    assert need_of(four(), replace(ON_GPU, device_layers=-1)) == need_of(four(), ON_GPU)
+
+
 def test_two_devices_share_the_layers_by_their_shares() -> None:
     shares = (replace(TWO[0], share=3.0), replace(TWO[1], share=1.0))
 
@@ -122,6 +126,14 @@ def test_two_devices_share_the_layers_by_their_shares() -> None:
 
 def test_a_device_without_a_share_takes_nothing() -> None:
     shares = (replace(TWO[0], share=0.0), TWO[1])
+
+    need = need_of(four(), Settings(devices=shares))
+
+    assert weights(need) == {HOST: EMBEDDED, "b": EMBEDDED + 4 * BLOCK}
+
+
+def test_a_share_below_zero_is_none() -> None:
+    shares = (replace(TWO[0], share=-1.0), TWO[1])
 
     need = need_of(four(), Settings(devices=shares))
 

@@ -1,5 +1,6 @@
 """That a replay of what was captured answers as the machine did."""
 
+import base64
 import json
 import subprocess
 import threading
@@ -90,7 +91,7 @@ def test_each_kind_of_question_is_written_as_a_person_would() -> None:
             files={
                 "/text": "x\n",
                 "/bytes": {"base64": "gAE="},
-                "/folder/file": "",
+                "/sys/folder/file": "",
                 "/link": {"symlink": "text"},
                 "/busy": {"errno": "EBUSY"},
             },
@@ -99,10 +100,10 @@ def test_each_kind_of_question_is_written_as_a_person_would() -> None:
             users={"7": "gpu"},
         )
     )
-    for path in ("/text", "/busy", "/none", "/folder"):
+    for path in ("/text", "/busy", "/none", "/sys/folder"):
         outcome(lambda path=path: live.read(path))  # type: ignore[misc]
     live.read_bytes("/bytes")
-    live.list("/folder")
+    live.list("/sys/folder")
     live.readlink("/link")
     live.may_open("/dev/nvidia0")
     live.run(["/usr/sbin/ioreg", "-r"], timeout_seconds=1)
@@ -114,7 +115,7 @@ def test_each_kind_of_question_is_written_as_a_person_would() -> None:
     assert recording["files"] == {
         "/busy": {"errno": "EBUSY"},
         "/bytes": {"base64": "gAE="},
-        "/folder": {"dir": ["file"]},
+        "/sys/folder": {"dir": ["file"]},
         "/link": {"symlink": "text"},
         "/text": "x\n",
     }
@@ -254,8 +255,10 @@ def test_a_host_is_read_from_its_replay_as_from_itself() -> None:
 
 
 def test_a_path_may_be_a_link_and_more() -> None:
-    files = {"/device": {"dir": ["x"]}, "/other": "text"}
-    live = CapturingMachine(machine(files=files, links={"/device": "pci", "/other": "file"}))
+    files = {"/sys/device": {"dir": ["x"]}, "/sys/other": "text"}
+    live = CapturingMachine(
+        machine(files=files, links={"/sys/device": "pci", "/sys/other": "file"})
+    )
     for path in files:
         live.readlink(path)
         outcome(lambda path=path: live.list(path))  # type: ignore[misc]
@@ -263,7 +266,10 @@ def test_a_path_may_be_a_link_and_more() -> None:
 
     recording = written(live)
 
-    assert (recording["files"], recording["links"]) == (files, {"/device": "pci", "/other": "file"})
+    assert (recording["files"], recording["links"]) == (
+        files,
+        {"/sys/device": "pci", "/sys/other": "file"},
+    )
 
 
 def test_a_command_line_is_its_programs_name() -> None:
@@ -371,6 +377,65 @@ def test_what_is_too_long_is_cut_off_and_said_to_be() -> None:
     }
 
 
+def test_of_a_folder_only_names_that_are_looked_for_are_kept() -> None:
+    names = ["diary.txt", "libggml-cuda.so", "libnvidia-ml.so.580.65", "x86_64-linux-gnu"]
+    files = {"/home/zoe/bin": {"dir": names}, "/sys/class": {"dir": ["drm", "net"]}}
+    live = CapturingMachine(machine(files=files))
+    for path in files:
+        live.list(path)
+
+    assert written(live)["files"] == {
+        "/home/user1/bin": {"dir": names[1:]},
+        "/sys/class": {"dir": ["drm", "net"]},
+    }
+
+
+def test_of_a_program_only_the_libraries_that_it_names_are_kept() -> None:
+    content = b"\x7fELF\xff\0secret\0libcuda.so.1\0/x/libggml-base.so\0nvcuda.dll\0it.sofa\0"
+    path = "/opt/llama-server"
+    entry = {"base64": base64.b64encode(content).decode()}
+    live = CapturingMachine(machine(files={path: entry}))
+    live.read_bytes(path)
+
+    recording = written(live)
+
+    kept = RecordedMachine.from_dict(recording).read_bytes(path)
+    assert kept == b"\x7fELF\0libcuda.so\0libggml-base.so\0nvcuda.dll"
+    assert recording["trimmed"] == {path: "the names of libraries in it"}
+
+
+def test_of_a_runners_own_files_only_what_is_looked_for_is_kept() -> None:
+    path = "/root/.lmstudio/.internal/http-server-config.json"
+    live = CapturingMachine(machine(files={path: '{"port": 1235, "token": "abc"}'}))
+    live.read(path)
+
+    assert written(live)["files"] == {path: '{"port": 1235}'}
+
+
+def test_of_a_command_the_port_of_a_server_is_kept() -> None:
+    words = ["/home/zoe/llama-server", "--api-key", "abc", "--port", "8081", "-m", "/zoe.gguf"]
+    live = CapturingMachine(machine(files={"/proc/7/cmdline": "\0".join([*words, ""])}))
+    live.read("/proc/7/cmdline")
+
+    assert written(live)["files"] == {"/proc/7/cmdline": "llama-server\0(masked)\0--port\x008081\0"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "kept"),
+    [
+        ("HOME", "/home/zoe", "/home/user1"),
+        ("OLLAMA_HOST", "0.0.0.0:11435", "0.0.0.0:11435"),
+        ("OLLAMA_HOST", "http://gpu.example.org", "(set)"),
+        ("PATH", "/home/zoe/bin", "(set)"),
+    ],
+)
+def test_of_the_environment_only_where_to_look_is_kept(name: str, value: str, kept: str) -> None:
+    live = CapturingMachine(machine(environ={name: value}))
+
+    assert live.environ[name] == value
+    assert written(live)["environ"] == {name: kept}
+
+
 def test_what_is_short_stands_on_one_line() -> None:
     recording = {"format": 1, "files": {"/a": "b", "/c": {"in_turn": ["d" * 80, "e"]}}, "x": {}}
 
@@ -382,12 +447,10 @@ def test_what_is_short_stands_on_one_line() -> None:
 
 
 names = st.sampled_from(["a", "b", "card0", "drm", "none"])
-paths = st.lists(names, min_size=1, max_size=3).map(lambda parts: "/" + "/".join(parts))
+paths = st.lists(names, min_size=1, max_size=3).map(lambda parts: "/sys/" + "/".join(parts))
 answers = (
     st.text(max_size=8)
-    | st.binary(max_size=8).map(
-        lambda data: {"base64": __import__("base64").b64encode(data).decode()}
-    )
+    | st.binary(max_size=8).map(lambda data: {"base64": base64.b64encode(data).decode()})
     | st.sampled_from([{"errno": "EBUSY"}, {"errno": "EACCES"}])
     | st.lists(names, max_size=3, unique=True).map(lambda listed: {"dir": listed})
 )

@@ -25,6 +25,13 @@ def fetch(port: int, path: str = "/", timeout_seconds: float = 60) -> HttpAnswer
     return LiveMachine().fetch(f"http://127.0.0.1:{port}{path}", timeout_seconds=timeout_seconds)
 
 
+def has_ipv6() -> bool:
+    with suppress(OSError), socket.socket(socket.AF_INET6) as there:
+        there.bind(("::1", 0))
+        return True
+    return False
+
+
 def number_of(port: int, timeout_seconds: float = 60) -> int | None:
     try:
         fetch(port, timeout_seconds=timeout_seconds)
@@ -68,7 +75,8 @@ def test_bytes_that_are_no_text_are_told_as_such() -> None:
     "url",
     [
         "http://192.0.2.1:80/",
-        "http://localhost:80/",
+        "http://localhost.example:80/",
+        "http://[::2]:80/",
         "http://127.0.0.1.example:80/",
         "http://user@127.0.0.1:80/",
         "https://127.0.0.1:80/",
@@ -95,6 +103,32 @@ def test_where_nobody_listens_the_connection_is_refused() -> None:
         fetch(port)
 
 
+def test_localhost_is_whichever_address_a_server_took() -> None:
+    with serving({"/": "4"}) as (port, _):
+        assert LiveMachine().fetch(f"http://localhost:{port}/", timeout_seconds=60) == HttpAnswer(
+            body="4"
+        )
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+@pytest.mark.parametrize("host", ["localhost", "[::1]"])
+def test_a_server_at_ipv6s_loopback_is_asked(host: str) -> None:
+    with serving({"/": "6"}, host="::1") as (port, _):
+        answer = LiveMachine().fetch(f"http://{host}:{port}/", timeout_seconds=60)
+
+    assert answer == HttpAnswer(body="6")
+
+
+@pytest.mark.parametrize("host", ["localhost", "[::1]"])
+def test_where_nobody_listens_at_either_the_connection_is_refused(host: str) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    with pytest.raises(ConnectionRefusedError):
+        LiveMachine().fetch(f"http://{host}:{port}/", timeout_seconds=60)
+
+
 @pytest.mark.parametrize("pieces", [(), (OK,), (OK + b"Content-Length: 5\r\n\r\n", b"half")])
 def test_a_server_that_never_ends_is_left_alone(pieces: tuple[bytes, ...]) -> None:
     with sending(*pieces, closes=False) as port, pytest.raises(TimeoutError) as raised:
@@ -116,6 +150,11 @@ def test_a_server_that_never_ends_is_left_alone(pieces: tuple[bytes, ...]) -> No
 )
 def test_what_is_not_http_is_a_protocol_error(sent: bytes) -> None:
     with sending(sent) as port:
+        assert number_of(port) == errno.EPROTO
+
+
+def test_an_answer_that_is_shorter_than_its_server_said_is_none() -> None:
+    with sending(OK + b"Content-Length: 5\r\n\r\nhalf") as port:
         assert number_of(port) == errno.EPROTO
 
 

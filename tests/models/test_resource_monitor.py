@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fit.files import safetensors_bytes, write
 from tests.fit.truth import header_path, model_of
 from tests.readers.nvidia.machines import AVAILABLE, HOST, TOTAL, machine
 from tests.standin import StandIn
@@ -296,6 +298,65 @@ def test_a_model_that_is_told_by_its_path_is_worked_out(
     assert monitor_of().can_load_model(path)
     assert monitor_of().can_load_model(str(path), context_tokens=32768)
     assert not monitor_of().can_load_model(path, context_tokens=131072)
+
+
+def test_where_one_gpu_is_named_that_cannot_be_read_no_file_fits_either(
+    nvml: StandIn, monitor_of: MakeMonitor, tmp_path: Path
+) -> None:
+    path = model_file(tmp_path, "r-llama3.2-1b.gguf")
+
+    assert not monitor_of(gpu="GPU-that-is-not-here").can_load_model(path)
+    nvml.load("on nvmlDevice* error=15\n")
+    assert not monitor_of(gpu=0).can_load_model(path)
+    assert monitor_of().can_load_model(path)
+    assert monitor_of(gpu="all").can_load_model(path)
+
+
+def safetensors_folder(folder: Path, name: str, size: int) -> Path:
+    """Write a model of one matrix of so many bytes, of which the file has none but a hole."""
+    path = folder / name
+    path.mkdir()
+    config = {"model_type": "llama", **dict.fromkeys(SIZES, 1024), "num_hidden_layers": 2}
+    write(path / "config.json", json.dumps(config))
+    header = {
+        "model.layers.0.mlp.up_proj.weight": {
+            "dtype": "BF16",
+            "shape": [1024, size // 2048],
+            "data_offsets": [0, size],
+        }
+    }
+    file = write(path / "model.safetensors", safetensors_bytes(header, data_bytes=0))
+    os.truncate(file, file.stat().st_size + size)
+    return path
+
+
+def test_a_gpu_that_is_cut_has_room_for_what_one_of_its_instances_has(
+    nvml: StandIn, monitor_of: MakeMonitor, tmp_path: Path
+) -> None:
+    path = model_file(tmp_path, "r-llama3.2-1b.gguf")
+    nvml.load("".join(f"gpu 0 mig {at} memory_free {GIB}\n" for at in range(2)))
+
+    for which in (0, "all", None):
+        assert not monitor_of(gpu=which).can_load_model(path, context_tokens=2048)
+
+
+SIZES = ("hidden_size", "intermediate_size", "num_attention_heads", "vocab_size")
+
+
+def test_a_folder_of_safetensors_is_worked_out_too(
+    nvml: StandIn, monitor_of: MakeMonitor, tmp_path: Path
+) -> None:
+    small, large = (safetensors_folder(tmp_path, f"{size}", size * GIB) for size in (1, 6))
+    gguf = model_file(tmp_path, "r-llama3.2-1b.gguf")
+    nvml.load(f"gpu 0 memory_free {4 * GIB}\n")
+    monitor = monitor_of()
+
+    assert monitor.can_load_model(small, context_tokens=1024)
+    assert not monitor.can_load_model(large, context_tokens=1024)
+    # By parameters: 1.2, 0.5 and 3.2 billion, of which the last would be on the host.
+    paths = (small, gguf, large)
+    assert monitor.get_best_model(paths, context_tokens=1024) == str(gguf)
+    assert monitor.get_best_model((large,), context_tokens=1024) == str(large)
 
 
 def test_without_a_gpu_it_has_to_fit_the_host(monitor_of: MakeMonitor, tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from vramline.machine.capture import CapturingMachine
 from vramline.machine.masking import Masks
 from vramline.machine.writing import Header, to_text
 from vramline.runners import LoadedModels, loaded_models
-from vramline.runners.asking import VALUES_MOST
+from vramline.runners.asking import MODELS_MOST, VALUES_MOST
+from vramline.runners.llama_server import MOST_SERVERS
 from vramline.runners.processes import Process, runners_processes
 
 OLLAMA, LM_STUDIO, SERVER = 11434, 1234, 8080
@@ -214,9 +215,10 @@ def test_lm_studio_is_asked_at_the_port_that_was_set_in_it() -> None:
         ("0.0.0.0", "http://127.0.0.1:11434"),
         ("0.0.0.0:9999", "http://127.0.0.1:9999"),
         (":9999", "http://127.0.0.1:9999"),
-        ("localhost:9999", "http://127.0.0.1:9999"),
+        ("localhost:9999", "http://localhost:9999"),
         ("'http://127.0.0.1/'", "http://127.0.0.1:80"),
         ("http://0.0.0.0:9999/", "http://127.0.0.1:9999"),
+        ("http://127.0.0.1:9999/ollama", "http://127.0.0.1:9999"),
         ("[::]:9999", "http://[::1]:9999"),
         ("::1", "http://[::1]:11434"),
         ("127.0.0.1:99999", "http://127.0.0.1:11434"),
@@ -231,16 +233,64 @@ def test_ollama_is_asked_where_its_variable_says_that_it_listens(said: str, plac
     assert model.endpoint == place
 
 
+NOT_LOOPBACK = "OLLAMA_HOST names an address that is not loopback's, and no other is asked"
+
+
 @pytest.mark.parametrize(
     ("said", "why"),
     [
-        ("192.0.2.7", "OLLAMA_HOST names another machine, and no other is asked"),
-        ("gpu-box:11434", "OLLAMA_HOST names another machine, and no other is asked"),
+        ("192.0.2.7", NOT_LOOPBACK),
+        ("gpu-box:9999", NOT_LOOPBACK),
         ("https://127.0.0.1", "OLLAMA_HOST wants https, and only http is spoken here"),
     ],
 )
 def test_another_machines_ollama_is_not_asked_and_that_is_said(said: str, why: str) -> None:
     assert loaded_models(machine(environ={"OLLAMA_HOST": said})).failures == {"Ollama": why}
+
+
+@pytest.mark.parametrize(
+    ("said", "place"),
+    [
+        ("this-box:9999", "http://127.0.0.1:9999"),
+        ("http://192.0.2.7", "http://127.0.0.1:80"),
+        ("https://ollama.example", "http://127.0.0.1:11434"),
+    ],
+)
+def test_what_ollama_has_loaded_here_is_told_however_this_machine_is_named(
+    said: str, place: str
+) -> None:
+    there = machine(environ={"OLLAMA_HOST": said}, fetched={f"{place}/api/ps": body("ollama_ps")})
+
+    assert loaded_models(there) == LoadedModels(models=(replace(GEMMA, endpoint=place),))
+
+
+# What runs, and is not where it is asked.
+
+
+def test_an_ollama_that_listens_elsewhere_is_told() -> None:
+    daemon = process(50, "/usr/local/bin/ollama", "serve")
+
+    assert asked({}, daemon) == LoadedModels(
+        failures={"Ollama": f"it runs, but not at {AT_OLLAMA}: set OLLAMA_HOST to where it does"}
+    )
+    assert asked({}, process(50, "/usr/local/bin/ollama", "run", "gemma3")) == LoadedModels()
+
+
+def test_lm_studio_without_its_server_is_told() -> None:
+    assert asked({}, process(80, "/opt/LM-Studio/lm-studio")) == LoadedModels(
+        failures={"LM Studio": "it runs, and its server does not: `lms server start` starts it"}
+    )
+
+
+def test_what_else_listens_at_lm_studios_port_is_nobodys_business() -> None:
+    pages: dict[int, dict[str, Page]] = {LM_STUDIO: {"/": "<title>my page</title>"}}
+    installed: dict[str, Any] = {"/people/me/.lmstudio/bin": {"dir": []}}
+
+    assert asked(pages) == LoadedModels()
+    with machine_with(pages, installed, environ={"HOME": "/people/me"}) as there:
+        assert loaded_models(there) == LoadedModels(
+            failures={f"LM Studio at {AT_LM_STUDIO}": "it answered with HTTP status 404"}
+        )
 
 
 # What should not be answered.
@@ -287,6 +337,14 @@ def test_figures_that_cannot_be_are_not_known(figures: str) -> None:
             LoadedModel(runner=Runner.OLLAMA, name="a?b", can_be_unloaded=True, endpoint=AT_OLLAMA),
         )
     )
+
+
+def test_no_more_models_are_told_than_memory_holds() -> None:
+    many = ", ".join(f'{{"name": "{at}"}}' for at in range(MODELS_MOST + 1))
+
+    told = asked({OLLAMA: {"/api/ps": f'{{"models": [{many}]}}'}})
+
+    assert len(told.models) == MODELS_MOST
 
 
 def test_a_model_that_stays_for_ever_is_let_go_of_at_no_time_that_matters() -> None:
@@ -356,14 +414,66 @@ def test_a_server_that_cannot_be_reached_on_loopback_is_known_by_its_process(
 
     assert told == LoadedModels(
         models=(LoadedModel(runner=Runner.LLAMA_SERVER, name="model:Q4_K_M", pid=70),),
-        failures={"llama-server (process 70)": "it listens where it cannot be asked from here"},
+        failures={"llama-server (process 70)": "it cannot be asked from here"},
     )
 
 
 def test_of_two_processes_at_one_port_nobody_knows_which_one_answers() -> None:
     pages = {SERVER: {"/props": body("llama_server_props")}}
 
-    assert asked(pages, server(), server(pid=71)) == LoadedModels(models=(QWEN,))
+    assert asked(pages, server(), server(pid=71)) == LoadedModels(
+        models=(QWEN,),
+        failures={f"llama-server at {AT_SERVER}": "several would listen there, and one did"},
+    )
+
+
+def test_of_two_processes_where_nobody_answers_both_are_known() -> None:
+    told = asked({}, server("-m", "/a.gguf"), server("--model", "/b.gguf", pid=71))
+
+    assert told == LoadedModels(
+        models=(
+            LoadedModel(runner=Runner.LLAMA_SERVER, name="a.gguf", pid=70, endpoint=AT_SERVER),
+            LoadedModel(runner=Runner.LLAMA_SERVER, name="b.gguf", pid=71, endpoint=AT_SERVER),
+        ),
+        failures={f"llama-server at {AT_SERVER}": "nobody listens there"},
+    )
+
+
+@pytest.mark.parametrize("host", ["::", "localhost", "127.0.0.1,::1"])
+def test_a_server_at_several_addresses_is_told_once(host: str) -> None:
+    addresses = [f"http://{address}:8080/props" for address in ("127.0.0.1", "[::1]", "localhost")]
+    there = machine(
+        files=server("--host", host),
+        fetched=dict.fromkeys(addresses, body("llama_server_props")),
+    )
+
+    (model,) = loaded_models(there).models
+
+    assert (model.name, model.pid) == (QWEN.name, 70)
+
+
+def test_llama_serve_is_a_llama_server() -> None:
+    pages = {9001: {"/props": body("llama_server_props")}}
+    serves = process(70, "/opt/llama/bin/llama", "serve", "--port", "9001")
+    gets = process(71, "/opt/llama/bin/llama", "download", "--port", "9001")
+
+    assert asked(pages, serves, gets) == LoadedModels(
+        models=(with_pid(QWEN, 70, endpoint="http://127.0.0.1:9001"),)
+    )
+
+
+def test_of_more_servers_than_are_asked_each_is_known_by_its_process() -> None:
+    many = [
+        server("--port", str(9000 + at), "-m", f"/{at}.gguf", pid=100 + at)
+        for at in range(MOST_SERVERS + 1)
+    ]
+
+    told = asked({}, *many)
+
+    assert len(told.models) == MOST_SERVERS + 1
+    assert told.failures[f"llama-server (process {100 + MOST_SERVERS})"] == (
+        "it cannot be asked from here"
+    )
 
 
 class Hanging(MachineWithServers):
@@ -381,6 +491,22 @@ def test_a_machine_that_hangs_is_left_behind() -> None:
     assert told == LoadedModels(
         failures={"Ollama": why, "LM Studio": why, f"llama-server at {AT_SERVER}": why}
     )
+
+
+class Broken(MachineWithServers):
+    """A machine that fails as none should."""
+
+    def fetch(self, url: str, *, timeout_seconds: float) -> HttpAnswer:
+        raise RuntimeError("out of order")
+
+
+def test_an_error_of_ours_hides_no_other_runner() -> None:
+    started = server("--host", "192.0.2.7", "-m", "/a.gguf")
+
+    told = loaded_models(Broken({}, started))
+
+    assert [each.name for each in told.models] == ["a.gguf"]
+    assert told.failures["Ollama"] == "asking it failed (RuntimeError('out of order'))"
 
 
 def test_what_was_asked_of_servers_is_replayed_from_a_capture() -> None:
@@ -458,3 +584,17 @@ def test_the_last_of_an_option_counts() -> None:
 
     assert twice.option("-m", "--model") == "b"
     assert twice.option("--port") is None
+
+
+def test_an_option_may_be_written_with_underscores() -> None:
+    written = Process(pid=1, name="llama-server", words=("x", "--api_prefix", "/a_b"))
+
+    assert written.option("--api-prefix") == "/a_b"
+
+
+def test_the_first_of_several_names_is_the_models() -> None:
+    started = server("--host", "192.0.2.7", "--alias", "fast, chat", "-m", "/a.gguf")
+
+    (model,) = asked({}, started).models
+
+    assert model.name == "fast"

@@ -4,7 +4,7 @@ import pytest
 
 from tests.runners.machines import ELF, NOTHING, machine, nothing_installed
 from vramline.fit.settings import Backend, Runner
-from vramline.machine import RecordedMachine
+from vramline.machine import MAX_FILE_BYTES, RecordedMachine
 from vramline.runners import InstalledRunner, find_runners
 from vramline.runners.distributions import Distribution, installed_distribution
 from vramline.runners.ggml import backends_in
@@ -131,6 +131,18 @@ def test_what_cannot_be_told_says_why(content: Any, note: str) -> None:
     assert server({"/opt/llama/llama-server": content}) == InstalledRunner(
         runner=Runner.LLAMA_SERVER, path="/opt/llama/llama-server", backends=None, note=note
     )
+
+
+@pytest.mark.parametrize(
+    ("names", "backends"),
+    [("", None), ("nvcuda.dll\0", (Backend.CUDA,))],
+)
+def test_of_a_windows_program_that_is_cut_off_nothing_is_not_known(
+    names: str, backends: tuple[Backend, ...] | None
+) -> None:
+    content = f"MZ{names}".ljust(MAX_FILE_BYTES, ".")
+
+    assert server({"/opt/llama/llama-server": content}).backends == backends
 
 
 def test_libraries_are_told_by_their_names_on_every_system() -> None:

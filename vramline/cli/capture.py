@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from vramline import __version__
+from vramline.cli.fit.processor import processor_of
 from vramline.cli.look import Look
 from vramline.cli.options import Options, would_be_lost
 from vramline.cli.output import complain, emit
@@ -18,6 +19,7 @@ from vramline.machine import LiveMachine
 from vramline.machine.capture import CapturingMachine
 from vramline.machine.masking import Masks
 from vramline.machine.writing import Header, to_text
+from vramline.runners import find_runners, loaded_models
 
 
 @dataclass(slots=True)
@@ -54,11 +56,17 @@ def run(options: Options, look: Look) -> int:
 
 
 def _look_at_all(visit: _Visit, look: Look) -> None:
-    """Ask all that ``vramline`` and its doctor ask."""
+    """Ask all that ``vramline`` and its doctor ask, and what is asked of it for models.
+
+    What this Python has installed is left out, as a replay has its own or none.
+    """
     started = time.monotonic()
     snapshot = look(visit.machine)
     visit.taken_at, visit.took_seconds = snapshot.taken_at, time.monotonic() - started
     examine(visit.machine, snapshot, version_of=visit.version_of, took_seconds=visit.took_seconds)
+    find_runners(visit.machine, lambda _: None)
+    loaded_models(visit.machine)
+    processor_of(visit.machine)
     visit.complete = True
 
 

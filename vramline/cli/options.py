@@ -162,9 +162,10 @@ def _add_capture(commands: "argparse._SubParsersAction[_Parser]") -> None:
     capture = commands.add_parser(
         "capture",
         help="record this machine in a file, for a bug report",
-        description="Record all that is read of this machine, and by the doctor, in FILE, for "
-        "`vramline --from FILE`. Serial numbers, UUIDs, addresses, host and user names are "
-        "masked, and command lines left out. Look through the file before you send it.",
+        description="Record all that is read of this machine, by the doctor, and of programs "
+        "that run models with what they have loaded, in FILE, for `vramline --from FILE`. "
+        "Serial numbers, UUIDs, addresses, host and user names are masked, and command lines "
+        "left out. Look through the file before you send it.",
         allow_abbrev=False,
     )
     capture.add_argument("file", metavar="FILE", help="a new file (- is stdout)")

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from vramline.fit.buffers import Buffer
+from vramline.fit.keys import LARGEST
 from vramline.fit.model import Model
 from vramline.fit.settings import CELLS_PADDING, Effect, Settings, padded
 from vramline.fit.shape import Shape
@@ -181,7 +182,7 @@ def most_cached(model: Model, shape: Shape, effect: Effect, settings: Settings) 
     rows = effect.context_tokens
     index = model.metadata.get(f"{shape.architecture}.attention.indexer.key_length", 0)
     keys = max(layer.head_dim_k * max(layer.kv_heads, 1) for layer in layers)
-    keys += index if isinstance(index, int) else 0
+    keys += index if isinstance(index, int) and 0 < index <= LARGEST else 0
     values = max(layer.head_dim_v * max(layer.kv_heads, 1) for layer in layers)
     kept = settings.cache_type_k.row_bytes(keys) + settings.cache_type_v.row_bytes(values)
     return rows * kept

@@ -40,12 +40,19 @@ class Keys:
             raise self._wrong(name, f"has {len(value)} entries, where {count} belong")
         return tuple(self._checked(name, entry) for entry in value)
 
-    def array(self, name: str) -> tuple[int, ...] | None:
-        """Return the key's array of whole numbers or yes and no, ``None`` if it is no array."""
+    def array(self, name: str, count: int | None = None) -> tuple[int, ...] | None:
+        """Return the key's array of whole numbers or yes and no, ``None`` if it is no array.
+
+        *count* is how many entries belong there, where that is not left to the header.
+        """
         value = self._value(name)
         if not isinstance(value, tuple):
             return None
-        return tuple(self._checked(name, int(entry)) for entry in value)
+        if count is not None and len(value) != count:
+            raise self._wrong(name, f"has {len(value)} entries, where {count} belong")
+        return tuple(
+            int(entry) if isinstance(entry, bool) else self._checked(name, entry) for entry in value
+        )
 
     def real(self, name: str, absent: float) -> float:
         """Return a number that may have a fraction."""

@@ -1,7 +1,7 @@
 """One model as its header has it, whatever the files it came from."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from vramline.fit.tensor_types import TensorType
@@ -76,7 +76,7 @@ class Model:
 
     architecture: str
     metadata: Mapping[str, Value]
-    tensors: tuple[Tensor, ...]
+    tensors: Sequence[Tensor]
     file_bytes: int
     missing_bytes: int = 0
 

@@ -68,7 +68,6 @@ CACHE_TYPES: Mapping[str, TensorType] = MappingProxyType(
     }
 )
 
-TRUE = frozenset(("1", "t", "true"))
 FALSE = frozenset(("0", "f", "false"))
 NOTHING: Mapping[str, object] = MappingProxyType({})
 
@@ -186,11 +185,14 @@ def cache_types(environment: Mapping[str, str]) -> dict[str, Any]:
 
 
 def flash_attention(environment: Mapping[str, str]) -> FlashAttention:
-    """Return what the server's environment says of it."""
+    """Return what the server's environment says of it: any word but a no is a yes.
+
+    https://github.com/ollama/ollama/blob/main/envconfig/config.go (``BoolWithDefault``)
+    """
     word = environment.get("OLLAMA_FLASH_ATTENTION", "").strip("\"' ").lower()
-    if word in TRUE:
-        return FlashAttention.ON
-    return FlashAttention.OFF if word in FALSE else FlashAttention.AUTO
+    if not word:
+        return FlashAttention.AUTO
+    return FlashAttention.OFF if word in FALSE else FlashAttention.ON
 
 
 def count(value: object) -> int:

@@ -33,7 +33,7 @@ class Span:
 def spread(settings: Settings, blocks: int) -> tuple[Span, ...]:
     """Return the host's span, even if it is empty, and every device's that has a layer."""
     devices = settings.devices
-    on_devices = min(max(settings.device_layers, 0), blocks + 1) if devices else 0
+    on_devices = layers_on_devices(settings, blocks)
     start = blocks + 1 - on_devices
     spans = [host_span(min(start, blocks), has_output=start > blocks)]
     ends = boundaries(devices, on_devices) if len(devices) > 1 else [on_devices]
@@ -53,6 +53,20 @@ def spread(settings: Settings, blocks: int) -> tuple[Span, ...]:
     return tuple(spans)
 
 
+def layers_on_devices(settings: Settings, blocks: int) -> int:
+    """Return how many layers the devices take, of *blocks* and the output layer."""
+    if not settings.devices:
+        return 0
+    asked = settings.device_layers
+    return blocks + 1 if asked < 0 else min(asked, blocks + 1)
+
+
+def all_on_devices(settings: Settings, blocks: int) -> bool:
+    """Whether nothing of the layers is on the host: no weights but the inputs, and no caches."""
+    whole = layers_on_devices(settings, blocks) > blocks
+    return whole and settings.cache_on_devices and not settings.host_expert_layers
+
+
 def host_span(blocks: int, *, has_output: bool) -> Span:
     """Return the first *blocks*, on the host."""
     return Span(place=HOST, buffers=HOST_BUFFERS, begin=0, end=blocks, has_output=has_output)
@@ -60,7 +74,7 @@ def host_span(blocks: int, *, has_output: bool) -> Span:
 
 def boundaries(devices: tuple[Device, ...], layers: int) -> list[int]:
     """Return before which of the *layers* each device ends, in single precision as there."""
-    shares = [single(device.share) for device in devices]
+    shares = [single(max(0.0, device.share)) for device in devices]
     if not any(shares):
         shares = [1.0] * len(devices)
     running = list(accumulate(shares, lambda before, share: single(before + share)))

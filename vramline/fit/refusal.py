@@ -21,13 +21,11 @@ def refusal_of(cache: Cache, settings: Settings, effect: Effect) -> str | None:
             f"{effect.sequences} sequences ask for a token's logits each, and no more than"
             f" {effect.outputs} may: allow for more outputs, or fewer sequences"
         )
-    if not cache.groups:
-        return None
     return type_refusal(cache, settings)
 
 
 def type_refusal(cache: Cache, settings: Settings) -> str | None:
-    """Return what is wrong with the types of the cache."""
+    """Return what is wrong with the types of the cache, though the model may keep none."""
     keys, values = settings.cache_type_k, settings.cache_type_v
     if values.elements_per_block > 1 and settings.flash_attention is FlashAttention.OFF:
         return f"values in {values} need flash attention: turn it on, or keep values in F16"

@@ -24,7 +24,7 @@ from vramline.fit.settings import (
     Settings,
     take_effect,
 )
-from vramline.units import GIB, MIB
+from vramline.units import MIB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,26 +143,6 @@ https://github.com/ggml-org/llama.cpp/pull/16391"""
 CHECKPOINTS = 32
 """``--ctx-checkpoints``: states kept a sequence, to go back to.
 https://github.com/ggml-org/llama.cpp/pull/15293"""
-
-MARGINS: Mapping[Runner, int] = MappingProxyType(
-    {
-        Runner.LLAMA_SERVER: GIB,
-        Runner.OLLAMA: GIB,
-        Runner.LLAMA_BENCH: 0,
-        Runner.LLAMA_LIBRARY: 0,
-        Runner.LLAMA_CPP_PYTHON: 0,
-        Runner.LM_STUDIO: 0,
-        Runner.VLLM: 0,
-        Runner.TRANSFORMERS: 0,
-    }
-)
-"""What each leaves free on a device, where it is not told how many layers to put there.
-llama-server: ``--fit-target``; https://github.com/ggml-org/llama.cpp/blob/master/common/common.h.
-Ollama starts llama-server and adds a projector's weights and 1 GiB where there is one:
-https://github.com/ollama/ollama/blob/main/llm/llama_server.go (``mmprojFitTargetMiB``)."""
-
-PROJECTOR_BYTES = GIB
-"""What Ollama keeps for a projector of images, beside its weights (``mmprojOffloadHeadroom``)."""
 
 
 def runtime_items(

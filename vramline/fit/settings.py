@@ -103,7 +103,8 @@ class Settings:
         map_file: ``--load-mode mmap``: the weights are the file's own pages.
         repack: ``--repack``: weights on the host are rearranged for the processor.
         devices: What the runner sees, in its order, even where no layer is put on it.
-        device_layers: ``--gpu-layers``: the output layer and the last layers before it.
+        device_layers: ``--gpu-layers``: the output layer and the last layers before it. Less
+            than zero: all of them, as the library has it.
         host_expert_layers: ``--n-cpu-moe``: the first layers whose experts stay on the host;
             ``ALL_LAYERS`` is ``--cpu-moe``.
         cache_on_devices: ``--kv-offload``: caches lie where their layer does.
@@ -220,19 +221,9 @@ class Effect:
 
 def take_effect(settings: Settings, *, trained_tokens: int, causal: bool = True) -> Effect:
     """Return what comes of *settings* for a model trained on *trained_tokens*."""
-    serving, sharing = settings.runner in SERVERS, settings.runner in SHARING
-    # tools/server/server.cpp
-    sequences = settings.sequences or (4 if sharing else 1)
-    unified = settings.unified_cache
-    if unified is None:
-        unified = sharing and not settings.sequences
-    if settings.embeddings and settings.runner is Runner.LLAMA_CPP_PYTHON:
-        # https://github.com/abetlen/llama-cpp-python/blob/main/llama_cpp/llama.py
-        sequences, unified = min(settings.batch_tokens, MOST_SEQUENCES), True
-    context = settings.context_tokens or trained_tokens
-    if settings.runner is Runner.OLLAMA and trained_tokens:
-        # https://github.com/ollama/ollama/blob/main/server/sched.go (effectiveModelContext)
-        context = min(context, trained_tokens * sequences)
+    serving = settings.runner in SERVERS
+    sequences, unified = sequences_of(settings)
+    context = context_of(settings, trained_tokens, sequences, unified=unified)
     batch = settings.batch_tokens
     if serving and settings.embeddings:
         # https://github.com/ggml-org/llama.cpp/issues/12836
@@ -254,6 +245,32 @@ def take_effect(settings: Settings, *, trained_tokens: int, causal: bool = True)
         outputs=outputs or batch,
         values_transposed=settings.flash_attention is FlashAttention.OFF,
     )
+
+
+def sequences_of(settings: Settings) -> tuple[int, bool]:
+    """Return how many sequences there are, and whether they share one cache."""
+    if settings.embeddings and settings.runner is Runner.LLAMA_CPP_PYTHON:
+        # https://github.com/abetlen/llama-cpp-python/blob/main/llama_cpp/llama.py
+        return max(min(settings.batch_tokens, MOST_SEQUENCES), 1), True
+    sharing = settings.runner in SHARING
+    # tools/server/server.cpp
+    sequences = settings.sequences or (4 if sharing else 1)
+    if settings.unified_cache is not None:
+        return sequences, settings.unified_cache
+    return sequences, sharing and not settings.sequences
+
+
+def context_of(settings: Settings, trained_tokens: int, sequences: int, *, unified: bool) -> int:
+    """Return the context of all sequences, in tokens."""
+    context = settings.context_tokens
+    if not context:
+        # common/fit.cpp: each of several caches gets what the model was trained on.
+        several = settings.runner is Runner.LLAMA_SERVER and not unified
+        context = trained_tokens * (sequences if several else 1)
+    if settings.runner is Runner.OLLAMA and trained_tokens:
+        # https://github.com/ollama/ollama/blob/main/server/sched.go (effectiveModelContext)
+        context = min(context, trained_tokens * sequences)
+    return context
 
 
 def padded(count: int, multiple: int) -> int:

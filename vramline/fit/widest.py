@@ -2,10 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from vramline.fit.shape import LayerShape
+from vramline.fit.layers import LayerShape
 
 Heads = tuple[int, int, int]
 """A head's keys, its values, and how many heads share one of keys."""
@@ -49,7 +47,7 @@ class Widest:
     alike: bool
 
 
-def widest_of(layers: Sequence["LayerShape"]) -> Widest:
+def widest_of(layers: Sequence[LayerShape]) -> Widest:
     """Return the most of all *layers*."""
     attending = [layer for layer in layers if layer.attends]
     feeds = [layer.feed_forward for layer in layers]

@@ -1,5 +1,6 @@
 """Asks an HTTP server on this machine. Loaded only where one is asked, as it is much to load."""
 
+import contextlib
 import errno
 import io
 import os
@@ -13,7 +14,10 @@ from vramline.machine.protocol import HttpAnswer
 LONGEST_BYTES = 4 * 2**20
 """Of an answer, headers and all: a thousand models in a list are a quarter of it."""
 
-_URL = re.compile(r"http://(?:(127\.0\.0\.1)|\[(::1)\]):([0-9]{1,5})(/[!-~]*)")
+_NO_SUCH_ADDRESS = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
+"""What connecting to ``::1`` comes to where there is no IPv6: nobody can listen there."""
+
+_URL = re.compile(r"http://(?:(127\.0\.0\.1|localhost)|\[(::1)\]):([0-9]{1,5})(/[!-~]*)")
 _REQUEST = (
     "GET {path} HTTP/1.1\r\nHost: {host}\r\nAccept: application/json\r\n"
     "User-Agent: vramline\r\nConnection: close\r\n\r\n"
@@ -36,12 +40,22 @@ def fetch(url: str, *, timeout_seconds: float) -> HttpAnswer:
 
 
 def _connect(host: str, port: int, timeout_seconds: float) -> socket.socket:
+    if host == "localhost":  # which of the two a server took follows its resolver
+        half = timeout_seconds / 2
+        with contextlib.suppress(ConnectionRefusedError):
+            return _connect("127.0.0.1", port, half)
+        with contextlib.suppress(ConnectionRefusedError):
+            return _connect("::1", port, half)
+        raise _error(errno.ECONNREFUSED, f"{host}:{port}")
     try:
         return socket.create_connection((host, port), timeout=timeout_seconds)
     except TimeoutError as error:
-        # Windows asks twice more, half a second apart, before it says that nobody listens:
-
+        # Windows asks twice more, half a second apart, before it says that nobody listens.
         if sys.platform == "win32":
+            raise _error(errno.ECONNREFUSED, f"{host}:{port}") from error
+        raise
+    except OSError as error:
+        if error.errno in _NO_SUCH_ADDRESS:
             raise _error(errno.ECONNREFUSED, f"{host}:{port}") from error
         raise
 
@@ -57,6 +71,8 @@ def _answer(connection: socket.socket, deadline: float) -> HttpAnswer:
         body = response.read(LONGEST_BYTES)
     except (HTTPException, ValueError) as error:
         raise _error(errno.EPROTO, "an answer that is not HTTP") from error
+    if response.length:  # it was closed before so much had come
+        raise _error(errno.EPROTO, "an answer without its end")
     return HttpAnswer(status=response.status, body=body.decode("utf-8", "replace"))
 
 

@@ -83,8 +83,9 @@ class Machine(Protocol):
         """Ask an HTTP server on this machine, and follow it nowhere else.
 
         Args:
-            url: ``http://127.0.0.1:PORT/PATH`` or ``http://[::1]:PORT/PATH``. Any
-                other raises ``ValueError``, and is not asked.
+            url: ``http://127.0.0.1:PORT/PATH`` or ``http://[::1]:PORT/PATH``, or with
+                ``localhost`` for whichever of the two listens. Any other raises
+                ``ValueError``, and is not asked.
             timeout_seconds: For all of it.
 
         Raises ``OSError``: ``ConnectionRefusedError`` where nobody listens,

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
+from itertools import pairwise
 from typing import Any
 
 LONGEST = 256 * 2**10
@@ -15,14 +16,27 @@ _NO_JSON = "(not kept)"
 _PATH = "model_path"
 _ASKED = """
     build_info config context_length data default_generation_settings error expires_at id
-    is_sleeping key loaded_context_length loaded_instances meta model model_alias model_path models
-    n_ctx name role size size_vram state status total_slots type value version
+    is_sleeping key loaded_context_length loaded_instances meta model model_alias model_format
+    model_path models n_ctx name port role size size_vram state status total_slots type value
+    version
 """
 _ASKED_OF_SERVERS = frozenset(_ASKED.split())
-"""What ``vramline.runners`` looks at in the answers of Ollama, LM Studio and llama-server."""
+"""What ``vramline.runners`` looks at in the answers and files of runners."""
+_SYSTEMS = re.compile(r"/(?:dev|proc|run|sys)(?:/|\Z)")
+_LOOKED_FOR = re.compile(
+    r"\.?(?:lib)?(?:cuda|d3d12|dxcore|ggml|llama|lm-studio|lmstudio|nv|ollama|rocm|vulkan).*"
+    r"|\w+-linux-gnu\w*",
+    re.IGNORECASE,
+)
+"""What is looked for in any other folder: drivers' libraries, and runners' files."""
+_PROGRAMS = (b"\x7fELF", b"MZ", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
+_LIBRARY = re.compile(rb"\.(?:so|dll|dylib)\b|\.framework/")
+_NO_NAME = re.compile(rb"[^\w+.-]")
+_LONGEST_NAME = 64
 _PRIVATE = re.compile(r"/proc/(?:cmdline|[^/]+/(?:task/\d+/)?(cmdline|environ|mountinfo|mounts))")
 _LINK = re.compile(r"/proc/[^/]+/(?:task/\d+/)?(?:fd/\d+|(exe|cwd|root))")
 _DEVICE = re.compile(r"/dev/(?:accel|dri/|dxg|kfd|nv)")
+_PORT = re.compile(r"[0-9]{1,5}")
 _OPTION = re.compile(r"(?:[^\s\"]|\"[^\"]*\")+")
 _OPTION_OF_GPUS = re.compile(
     r"(?:amdgpu|i915|nouveau|nvidia[\w-]*|radeon|xe)\..*|.*(?:blacklist|iommu)|mem|pci\w*|vga|video"
@@ -35,23 +49,35 @@ def reduced(kind: str, name: str, answer: Any, ids: Callable[[], set[str]]) -> t
     """Return what is kept of an answer, and what is to be said of that.
 
     Args:
-        kind: What was asked: ``read``, ``readlink``, ``run``, ``fetch`` or ``call``.
+        kind: What was asked: ``read``, ``list``, ``readlink``, ``run``, ``fetch`` or ``call``.
         name: The path, command, address or function.
         ids: Tells which PCI ids the machine's devices have.
     """
-    if kind == "readlink" and isinstance(answer, str):
-        return _kept_of_link(name, answer), ""
-    if kind in ("call", "fetch"):
-        called = _KEPT_OF_PROCESS.get(name.rpartition(".")[2], _as_it_is)
-        return (called if kind == "call" else _kept_of_http)(answer), ""
     if kind == "read" and isinstance(answer, str | bytes):
-        text = answer if isinstance(answer, str) else answer.decode("utf-8", "replace")
-        if found := _PRIVATE.fullmatch(name):
-            return _KEPT_OF_FILE[found[1] or "options"](text), ""
-        if name.rpartition("/")[2] in LISTS_OF_IDS:
-            kept = _lines_of_ids(text, ids())
-            return kept, f"the lines of this machine's ids, {len(kept)} of {len(text)} characters"
-    if kind in ("read", "run") and isinstance(answer, str | bytes) and len(answer) > LONGEST:
+        return _kept_of_read(name, answer, ids)
+    if kind == "run" and isinstance(answer, str | bytes):
+        return _beginning(answer)
+    if kind == "call":
+        return _KEPT_OF_PROCESS.get(name.rpartition(".")[2], _as_it_is)(answer), ""
+    return _KEPT_OF[kind](name, answer) if kind in _KEPT_OF else answer, ""
+
+
+def _kept_of_read(name: str, answer: str | bytes, ids: Callable[[], set[str]]) -> tuple[Any, str]:
+    if isinstance(answer, bytes) and answer.startswith(_PROGRAMS) and not _SYSTEMS.match(name):
+        return _kept_of_program(answer), "the names of libraries in it"
+    text = answer if isinstance(answer, str) else answer.decode("utf-8", "replace")
+    if found := _PRIVATE.fullmatch(name):
+        return _KEPT_OF_FILE[found[1] or "options"](text), ""
+    if name.rpartition("/")[2] in LISTS_OF_IDS:
+        kept = _lines_of_ids(text, ids())
+        return kept, f"the lines of this machine's ids, {len(kept)} of {len(text)} characters"
+    if name.endswith(".json") and not _SYSTEMS.match(name):  # an application's: it may have keys
+        return _kept_of_text(text), ""
+    return _beginning(answer)
+
+
+def _beginning(answer: str | bytes) -> tuple[str | bytes, str]:
+    if len(answer) > LONGEST:
         return answer[:LONGEST], f"the first {LONGEST} of {len(answer)}"
     return answer, ""
 
@@ -72,9 +98,18 @@ def _base(path: str) -> str:
     return words[0] if words else ""
 
 
+def _kept_of_program(content: bytes) -> bytes:
+    """Return how a program begins, and which libraries it names: what it was built with."""
+    found = set()
+    for each in _LIBRARY.finditer(content):
+        before = content[max(each.start() - _LONGEST_NAME, 0) : each.start()]
+        found.add(_NO_NAME.split(before)[-1] + each[0])
+    return b"\0".join((content[:4], *sorted(found)))[:LONGEST]
+
+
 def _kept_of_command(text: str) -> str:
-    program, _, rest = text.partition("\0")
-    return f"{_base(program)}\0" + ("(masked)\0" if rest else "") if text else ""
+    words = text.removesuffix("\0").split("\0") if text else []
+    return "".join(f"{word}\0" for word in _kept_of_words(words))
 
 
 def _kept_of_mounts(text: str) -> str:
@@ -95,13 +130,20 @@ def _kept_of_option(option: str) -> str:
     return f"{name}={kept}" if given else name
 
 
-def _kept_of_link(path: str, target: str) -> Any:
+def _kept_of_list(folder: str, names: Any) -> Any:
+    """Return the names in a folder. Of those that are people's most are nobody's business."""
+    if not isinstance(names, list) or _SYSTEMS.match(folder):
+        return names
+    return [name for name in names if _LOOKED_FOR.fullmatch(name)]
+
+
+def _kept_of_link(path: str, target: Any) -> Any:
     """Return where a link points. Of the files that processes have open most are no GPU's.
 
     A desktop has tens of thousands of these, and a reader goes on from one that is gone.
     """
     found = _LINK.fullmatch(path)
-    if found is None or _DEVICE.match(target):
+    if found is None or not isinstance(target, str) or _DEVICE.match(target):
         return target
     return _base(target) if found[1] == "exe" else {"errno": "ENOENT"}
 
@@ -119,15 +161,20 @@ def _lines_of_ids(text: str, ids: set[str]) -> str:
     return "".join(kept)
 
 
-def _kept_of_http(answer: Any) -> Any:
+def _kept_of_http(url: str, answer: Any) -> Any:
     """Return what is asked of a server: the rest may be its whole command, with the keys in it."""
+    del url
     if not isinstance(answer, Mapping) or "body" not in answer:
         return answer
+    return {**answer, "body": _kept_of_text(answer["body"])}
+
+
+def _kept_of_text(text: str) -> str:
     try:
-        kept = json.dumps(_kept_of_json(json.loads(answer["body"])))
+        kept = json.dumps(_kept_of_json(json.loads(text)))
     except (ValueError, RecursionError):
-        kept = _NO_JSON
-    return {**answer, "body": kept if len(kept) <= LONGEST else _NO_JSON}
+        return _NO_JSON
+    return kept if len(kept) <= LONGEST else _NO_JSON
 
 
 def _kept_of_json(value: Any) -> Any:
@@ -153,9 +200,13 @@ _KEPT_OF_FILE: dict[str, Callable[[str], str]] = {
 
 
 def _kept_of_words(answer: Any) -> Any:
+    """Return a command's program, and the port that a server of its listens at."""
     if not isinstance(answer, list) or not answer:
         return answer
-    return [_base(str(answer[0])), *(["(masked)"] if len(answer) > 1 else [])]
+    program, *words = map(str, answer)
+    ports = (each for each in pairwise(words) if each[0] == "--port" and _PORT.fullmatch(each[1]))
+    kept = [word for port in ports for word in port]
+    return [_base(program), *(["(masked)"] if words else []), *kept]
 
 
 _KEPT_OF_PROCESS: dict[str, Callable[[Any], Any]] = {
@@ -164,4 +215,10 @@ _KEPT_OF_PROCESS: dict[str, Callable[[Any], Any]] = {
     "cwd": lambda answer: _NOT_A_DEVICE if isinstance(answer, str) else answer,
     "environ": lambda answer: {"dict": {}} if "dict" in answer else answer,
     "open_files": lambda answer: [] if isinstance(answer, list) else answer,
+}
+
+_KEPT_OF: dict[str, Callable[[str, Any], Any]] = {
+    "fetch": _kept_of_http,
+    "list": _kept_of_list,
+    "readlink": _kept_of_link,
 }

@@ -21,6 +21,13 @@ _SELECTS_GPUS = re.compile(
     r"\w*(?:VISIBLE_DEVICES|DEVICE_ORDER|DEVICE_ORDINAL|DRIVER_CAPABILITIES|AFFINITY_MASK"
     r"|DEVICE_SELECTOR|DEVICE_HIERARCHY|GFX_VERSION)"
 )
+_FOLDERS = frozenset(("HOME", "LOCALAPPDATA", "USERPROFILE"))
+"""In which runners are looked for."""
+_SERVER = "OLLAMA_HOST"
+_LOOPBACK = re.compile(
+    r"(?:http://)?(?:127\.0\.0\.1|0\.0\.0\.0|localhost|\[?::1?\]?)?(?::\d{1,5})?/?"
+)
+"""What is kept of that: each machine has these addresses."""
 WITHHELD = "(set)"
 
 
@@ -158,4 +165,8 @@ def _learn(
 
 
 def _value(masks: Masks, name: str, value: str) -> str:
-    return masks.text(value, selects=True) if _SELECTS_GPUS.fullmatch(name) else WITHHELD
+    if _SELECTS_GPUS.fullmatch(name):
+        return masks.text(value, selects=True)
+    if name == _SERVER and _LOOPBACK.fullmatch(value):
+        return value
+    return masks.text(value) if name in _FOLDERS else WITHHELD

@@ -8,7 +8,10 @@ from vramline.fit.estimate import estimate, lay_out_any
 from vramline.fit.files import read_model
 from vramline.fit.plan.candidates import Candidate, candidate_of
 from vramline.fit.plan.planning import plan
+from vramline.fit.plan.ranking import quality_cost
+from vramline.fit.plan.values import Choice
 from vramline.fit.plan.wish import FAST_FIRST, Placement, Wish
+from vramline.fit.settings import RUNNERS, Runner
 from vramline.fit.tensor_types import TensorType
 from vramline.readings import GpuReading, Snapshot
 
@@ -18,26 +21,76 @@ ON_A_GPU = (Placement.DEVICES, Placement.SHARED_DEVICE)
 ON_THE_HOST = (Placement.HOST,)
 
 
-def fits(path: Path, snapshot: Snapshot, gpus: Sequence[GpuReading], context_tokens: int) -> bool:
-    """Tell whether all of the model fits on *gpus*, or on the host where their memory is not known.
+RUNNERS_OF = (Runner.LLAMA_SERVER, Runner.TRANSFORMERS)
+"""What loads GGUF, and what loads safetensors."""
 
-    Raises ``ModelFormatError``.
+
+def fits(
+    path: Path,
+    snapshot: Snapshot,
+    gpus: Sequence[GpuReading],
+    context_tokens: int,
+    *,
+    needs_gpu: bool,
+) -> bool:
+    """Tell whether all of the model fits on one or all of *gpus*.
+
+    Where their memory is not known the host's counts, unless it *needs_gpu*. Raises
+    ``ModelFormatError``.
     """
-    known = any(gpu.memory_free_bytes is not None for gpu in gpus)
-    wish = wish_for(context_tokens, ON_A_GPU if known else ON_THE_HOST)
-    return bool(choose([path], snapshot, gpus, wish))
+    known = needs_gpu or any(gpu.memory_free_bytes is not None for gpu in gpus)
+    return (
+        choose([path], snapshot, gpus, context_tokens, ON_A_GPU if known else ON_THE_HOST)
+        is not None
+    )
 
 
 def best_of(
     paths: Iterable[Path], snapshot: Snapshot, gpus: Sequence[GpuReading], context_tokens: int
 ) -> str | None:
     """Return which of the models runs best on *gpus* and the host. Raises ``ModelFormatError``."""
-    return choose(paths, snapshot, gpus, wish_for(context_tokens, FAST_FIRST))
+    return choose(paths, snapshot, gpus, context_tokens, FAST_FIRST)
 
 
-def wish_for(context_tokens: int, placements: tuple[Placement, ...]) -> Wish:
+def choose(
+    paths: Iterable[Path],
+    snapshot: Snapshot,
+    gpus: Sequence[GpuReading],
+    context_tokens: int,
+    placements: tuple[Placement, ...],
+) -> str | None:
+    """Return the path of the model that is to be run.
+
+    A GPU that was named counts as visible; of one that is cut into instances they count.
+    """
+    each = [one for gpu in gpus for one in instances_of(gpu, snapshot) or (gpu,)]
+    shown = replace(snapshot, gpus=tuple(replace(gpu, visible=True) for gpu in each))
+    candidates = [candidate_at(path) for path in paths]
+    choices = []
+    for runner in RUNNERS_OF:
+        wish = wish_for(runner, context_tokens, placements)
+        loaded = [each for each in candidates if each.is_for(runner)]
+        choice = plan(shown, loaded, wish, estimate=estimate).choice
+        if choice is not None:
+            choices.append(choice)
+    best = min(choices, key=lambda choice: order_of(choice, placements), default=None)
+    return best.candidate.path if best else None
+
+
+def instances_of(gpu: GpuReading, snapshot: Snapshot) -> list[GpuReading]:
+    """Return the MIG instances that *gpu* is cut into."""
+    return [each for each in snapshot.gpus if each.parent_uid == gpu.uid]
+
+
+def order_of(choice: Choice, placements: tuple[Placement, ...]) -> tuple[object, ...]:
+    """Return what puts models of both formats in order, as a plan does those of one."""
+    return (placements.index(choice.placement), quality_cost(choice.candidate))
+
+
+def wish_for(runner: Runner, context_tokens: int, placements: tuple[Placement, ...]) -> Wish:
     """Return a wish that keeps nothing free: whoever asks for a model's size keeps nothing."""
     return Wish(
+        settings=RUNNERS[runner],
         context_tokens=context_tokens,
         least_context_tokens=context_tokens,
         placements=placements,
@@ -47,16 +100,6 @@ def wish_for(context_tokens: int, placements: tuple[Placement, ...]) -> Wish:
         choices=1,
         reasons=0,
     )
-
-
-def choose(
-    paths: Iterable[Path], snapshot: Snapshot, gpus: Sequence[GpuReading], wish: Wish
-) -> str | None:
-    """Return the path of the model that is to be run. A GPU that was named counts as visible."""
-    shown = tuple(replace(gpu, visible=True) for gpu in gpus)
-    candidates = [candidate_at(path) for path in paths]
-    choice = plan(replace(snapshot, gpus=shown), candidates, wish, estimate=estimate).choice
-    return choice.candidate.path if choice else None
 
 
 def candidate_at(path: Path) -> Candidate:

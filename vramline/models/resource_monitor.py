@@ -70,7 +70,7 @@ from vramline.models.chosen import (
     highest,
     mean,
 )
-from vramline.models.trends import trend_of
+from vramline.models.trends import Trend, trend_of
 from vramline.readings import Cause, GpuReading, Snapshot
 from vramline.sampler import Sampler
 from vramline.units import to_gib
@@ -138,22 +138,6 @@ class TimedResources(Resources):
     """
 
     timestamp: float
-
-
-class Trend(TypedDict):
-    """What ``get_resource_trend`` returns.
-
-    Each is ``increasing``, ``decreasing``, ``stable`` or ``insufficient_data``.
-
-    Attributes:
-        memory: Of ``memory_percent``.
-        cpu: Of ``cpu_percent``.
-        gpu: Of the share of the chosen GPU's memory that is in use.
-    """
-
-    memory: str
-    cpu: str
-    gpu: str
 
 
 class ResourceMonitor:
@@ -323,9 +307,10 @@ class ResourceMonitor:
         times the size fits the host's available memory. Where ``gpu`` names one
         GPU, nothing fits as long as that one cannot be read.
 
-        In place of a size, which can only be a guess, the model's path may be given: a
-        GGUF file, or a folder of safetensors. Then its header is read, and what it takes
-        in llama-server is worked out (docs/fit.md), with ``context_tokens`` of context.
+        In place of a size, which can only be a guess, the model's path may be given. Then
+        its header is read, and what it takes is worked out (docs/fit.md), with
+        ``context_tokens`` of context: of a GGUF file in llama-server, of a folder of
+        safetensors in transformers.
 
         Raises ``ValueError`` for a size that is negative or not a number, and
         ``ModelFormatError`` where there is no such model.
@@ -335,7 +320,8 @@ class ResourceMonitor:
             from vramline.models.fits import fits
 
             snapshot = self._sampler.snapshot()
-            return fits(model_size_gb, snapshot, self._chosen(snapshot), context_tokens)
+            gpus = self._chosen(snapshot)
+            return fits(model_size_gb, snapshot, gpus, context_tokens, needs_gpu=self._names_one)
         if not model_size_gb >= 0:
             raise ValueError(f"model_size_gb must be zero or more, not {model_size_gb!r}")
         snapshot = self._sampler.snapshot()
@@ -374,9 +360,12 @@ class ResourceMonitor:
 
     def _free_on_gpu(self, snapshot: Snapshot) -> float | None:
         gpus = self._chosen(snapshot)
-        named = self._gpu is not None and self._gpu != ALL_GPUS
         known = any(gpu.memory_free_bytes is not None for gpu in gpus)
-        return gigabytes(gpus, FREE) if known or named else None
+        return gigabytes(gpus, FREE) if known or self._names_one else None
+
+    @property
+    def _names_one(self) -> bool:
+        return self._gpu is not None and self._gpu != ALL_GPUS
 
     def _chosen(self, snapshot: Snapshot) -> list[GpuReading]:
         gpus = choose_gpus(snapshot.gpus, self._gpu)

@@ -1,5 +1,6 @@
 """Asks every runner on this machine what it has loaded now. No other machine is asked."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from vramline.runners.processes import runners_processes
 
 PATIENCE_SECONDS = 3.0
 """For all together. Each question has a limit of its own, well below."""
+
+_LOGGER = logging.getLogger(__name__)
 
 Question = tuple[str, Callable[[], LoadedModels]]
 
@@ -44,6 +47,9 @@ def _ask_all(questions: list[Question], deadline: float) -> list[LoadedModels]:
     def answer(who: str, ask: Callable[[], LoadedModels]) -> None:
         try:
             answers[who] = ask()
+        except Exception as error:
+            _LOGGER.exception("asking %s", who)
+            answers[who] = LoadedModels.failed(who, f"asking it failed ({error!r})")
         finally:
             done.release()
 

@@ -17,6 +17,8 @@ no model. Half a second is what a person does not notice."""
 
 VALUES_MOST = 2**17
 """In one answer: a router with a thousand models has 30,000."""
+MODELS_MOST = 256
+"""In memory at once, of one runner. A llama-server that loads them on demand holds 4."""
 NAME_MOST = 200
 LARGEST_BYTES = 2**50
 LARGEST_TOKENS = 2**40
@@ -25,7 +27,7 @@ _LOOPBACK = {
     "": "127.0.0.1",
     "0.0.0.0": "127.0.0.1",
     "127.0.0.1": "127.0.0.1",
-    "localhost": "127.0.0.1",
+    "localhost": "localhost",
     "::": "[::1]",
     "::1": "[::1]",
 }

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from vramline.fit.settings import Backend
-from vramline.machine import Machine
+from vramline.machine import MAX_FILE_BYTES, Machine
 from vramline.runners.folders import joined, names_in, parent
 from vramline.runners.installed import in_order
 
@@ -42,9 +42,10 @@ _WANTED: Mapping[Backend, re.Pattern[bytes]] = {
 _SHARED = re.compile(rb"lib(?:ggml|llama)[\w-]*\.(?:so|\d|dylib)|\b(?:ggml|llama)[\w-]*\.dll")
 """llama.cpp's own libraries, which a build in one file does not name."""
 
+_WINDOWS = b"MZ"
 _PROGRAMS = (
     b"\x7fELF",
-    b"MZ",
+    _WINDOWS,
     b"\xcf\xfa\xed\xfe",
     b"\xca\xfe\xba\xbe",
 )
@@ -82,4 +83,8 @@ def linked_backends(machine: Machine, program: str) -> tuple[Backend, ...] | str
         return "it is a script, and the libraries are not beside it"
     if _SHARED.search(content):
         return "the libraries that its program wants were not found"
-    return in_order(backend for backend, wanted in _WANTED.items() if wanted.search(content))
+    found = in_order(backend for backend, wanted in _WANTED.items() if wanted.search(content))
+    # Windows' programs name their libraries behind their code, the others before it.
+    if not found and len(content) >= MAX_FILE_BYTES and content.startswith(_WINDOWS):
+        return "its program is too long to be read whole"
+    return found

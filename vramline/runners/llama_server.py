@@ -8,13 +8,14 @@ known, and so a GPU's driver tells.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vramline.fit.plan.loaded import LoadedModel
 from vramline.fit.settings import Runner
 from vramline.machine import Machine
 from vramline.runners.asking import (
+    MODELS_MOST,
     NoAnswer,
     ask,
     endpoint,
@@ -36,7 +37,7 @@ from vramline.runners.processes import (
 )
 
 PORT = 8080
-MOST_SERVERS = 16
+MOST_SERVERS = 64
 """So many are asked. One a device is usual."""
 
 LOADING = 503
@@ -50,20 +51,24 @@ class Server:
 
     Attributes:
         place: Where it is asked, ``None`` where it cannot be reached on loopback.
-        process: ``None``: none was seen, and this is where it would listen.
+        processes: Of several, in containers of their own, nobody knows which one
+            answers. None was seen: this is where one would listen.
     """
 
     place: str | None
-    process: Process | None = None
+    processes: tuple[Process, ...] = ()
 
     @property
     def name(self) -> str:
         """What a person knows it by."""
-        return f"{SERVER} at {self.place}" if self.place else f"{SERVER} ({self._pid})"
+        if self.place:
+            return f"{SERVER} at {self.place}"
+        return f"{SERVER} (process {', '.join(str(each.pid) for each in self.processes)})"
 
     @property
-    def _pid(self) -> str:
-        return f"process {self.process.pid}" if self.process else "no process"
+    def process(self) -> Process | None:
+        """The one that answers, where there is no doubt."""
+        return self.processes[0] if len(self.processes) == 1 else None
 
 
 def servers(processes: tuple[Process, ...]) -> tuple[Server, ...]:
@@ -71,14 +76,14 @@ def servers(processes: tuple[Process, ...]) -> tuple[Server, ...]:
     there: dict[str | None, list[Process]] = {}
     for each in _own(processes):
         there.setdefault(_place(each), []).append(each)
-    found = [Server(place=None, process=each) for each in there.pop(None, ())]
-    for place, those in there.items():
-        # Of two, in containers of their own, nobody knows which one answers.
-        found.append(Server(place=place, process=those[0] if len(those) == 1 else None))
-    usual = endpoint("127.0.0.1", PORT)
-    if all(each.place != usual for each in found):
-        found.append(Server(place=usual))  # it may run in a container
-    return tuple(found[-MOST_SERVERS:])
+    hidden = [Server(place=None, processes=(each,)) for each in there.pop(None, ())]
+    found = [Server(place=place, processes=tuple(those)) for place, those in there.items()]
+    # One at [::] answers at 127.0.0.1 too, and would be told of twice.
+    is_taken = any(f":{PORT}/" in f"{each.place}/" for each in found)
+    if not is_taken and len(found) < MOST_SERVERS:
+        found.append(Server(place=endpoint("127.0.0.1", PORT)))  # it may run in a container
+    too_many = [replace(each, place=None) for each in found[MOST_SERVERS:]]
+    return (*found[:MOST_SERVERS], *too_many, *hidden)
 
 
 def _own(processes: tuple[Process, ...]) -> Iterator[Process]:
@@ -104,12 +109,17 @@ def loaded_by_server(
 ) -> LoadedModels:
     """Return what one llama-server holds in memory now."""
     if server.place is None:
-        return _by_process(server, "it listens where it cannot be asked from here")
+        return _by_process(server, "it cannot be asked from here")
     answer = ask(machine, f"{server.place}/props")
     if isinstance(answer, NoAnswer):
         return _without(server, answer)
     if answer.get("role") == "router":
         return _by_router(machine, server, processes)
+    return _by_itself(server, answer)
+
+
+def _by_itself(server: Server, answer: Mapping[str, Any]) -> LoadedModels:
+    """Return what a server of one model says."""
     settings = answer.get("default_generation_settings")
     if not isinstance(settings, Mapping):
         return _without(server, NoAnswer(why="what answers there is no llama-server"))
@@ -117,14 +127,19 @@ def loaded_by_server(
         return LoadedModels()  # its model is not in memory
     path = name_in(answer.get("model_path"))
     name = name_in(answer.get("model_alias")) or (base_name(path) if path else None)
-    return LoadedModels(models=(_loaded(server, name, tokens_in(settings.get("n_ctx"))),))
+    model = _loaded(server, name, server.process, tokens_in(settings.get("n_ctx")))
+    if len(server.processes) > 1:
+        return LoadedModels.failed(server.name, "several would listen there, and one did", model)
+    return LoadedModels(models=(model,))
 
 
-def _loaded(server: Server, name: str | None, context: int | None = None) -> LoadedModel:
+def _loaded(
+    server: Server, name: str | None, process: Process | None, context: int | None = None
+) -> LoadedModel:
     return LoadedModel(
         runner=Runner.LLAMA_SERVER,
         name=base_name(name) if name else "unnamed",
-        pid=server.process.pid if server.process else None,
+        pid=process.pid if process else None,
         endpoint=server.place,
         context_tokens=context,
     )
@@ -132,7 +147,7 @@ def _loaded(server: Server, name: str | None, context: int | None = None) -> Loa
 
 def _without(server: Server, answer: NoAnswer) -> LoadedModels:
     """Return what is known of a server that told nothing."""
-    if server.process is not None:
+    if server.processes:
         what = STILL_LOADS if answer.status == LOADING else answer.why
         return _by_process(server, what)
     # What listens at that port, and is no llama-server that was seen, is anybody's.
@@ -143,8 +158,8 @@ def _without(server: Server, answer: NoAnswer) -> LoadedModels:
 
 def _by_process(server: Server, what: str) -> LoadedModels:
     """Return what its command tells: a router's command names no model."""
-    name = name_in(model_name(server.process)) if server.process else None
-    models = [_loaded(server, name)] if name else []
+    names = [(name_in(model_name(each)), each) for each in server.processes]
+    models = [_loaded(server, name, each) for name, each in names if name]
     return LoadedModels.failed(server.name, what, *models)
 
 
@@ -156,7 +171,7 @@ def _by_router(machine: Machine, server: Server, processes: tuple[Process, ...])
         each
         for each in objects(answer.get("data"))
         if inner(each, "status", "value") in _IN_MEMORY and name_in(each.get("id"))
-    ]
+    ][:MODELS_MOST]
     parent = server.process.pid if server.process else None
     children = [each for each in processes if each.parent == parent and each.name == SERVER]
     return LoadedModels(models=tuple(_routed(each, server, children, len(found)) for each in found))

@@ -9,15 +9,16 @@ It tells what it has loaded, but not how much memory that takes.
 import json
 import re
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from vramline.fit.plan.loaded import LoadedModel
 from vramline.fit.settings import Backend, Runner
 from vramline.machine import Machine
 from vramline.runners.asking import (
+    MODELS_MOST,
     NoAnswer,
     ask,
-    endpoint,
     inner,
     name_in,
     objects,
@@ -27,12 +28,18 @@ from vramline.runners.asking import (
 from vramline.runners.folders import home, is_there, joined, names_in, read
 from vramline.runners.installed import InstalledRunner, in_order
 from vramline.runners.loaded import LoadedModels
-from vramline.runners.processes import Process, is_lm_studios
+from vramline.runners.processes import LM_STUDIO, Process, is_lm_studios
 
 NAME = "LM Studio"
 PORT = 1234
 POINTER = ".lmstudio-home-pointer"
 """Names the folder where LM Studio keeps everything, where that is not the usual one."""
+
+SERVER_IS_OFF = "it runs, and its server does not: `lms server start` starts it"
+"""https://lmstudio.ai/docs/cli/serve/server-start"""
+
+Instance = tuple[str, int | None]
+"""A model's name, and the context that it was loaded with."""
 
 _ENGINE = re.compile(r"(llama\.cpp-[\w-]+?)[-@](\d{1,6}(?:\.\d{1,6}){1,3})")
 _ACCELERATORS: Mapping[str, Backend] = {
@@ -101,27 +108,42 @@ def _json(machine: Machine, path: str) -> Any:
         return None
 
 
-def _place(machine: Machine) -> str | None:
-    folder = lm_studio_folder(machine)
-    said = _json(machine, joined(machine, folder, ".internal", "http-server-config.json"))
-    port = port_in(str(said.get("port"))) if folder and isinstance(said, Mapping) else None
-    return endpoint("127.0.0.1", port or PORT)
+def _place(machine: Machine, folder: str) -> str:
+    path = joined(machine, folder, ".internal", "http-server-config.json")
+    said = _json(machine, path) if folder else None
+    port = port_in(str(said.get("port"))) if isinstance(said, Mapping) else None
+    return f"http://127.0.0.1:{port or PORT}"
 
 
 def loaded_by_lm_studio(machine: Machine, processes: tuple[Process, ...]) -> LoadedModels:
     """Return what LM Studio holds in memory now."""
-    place = _place(machine)
+    folder = lm_studio_folder(machine)
+    place = _place(machine, folder)
+    found = _instances(machine, place)
+    if not isinstance(found, NoAnswer):
+        return _loaded(found, place, processes)
+    if found.is_silent and any(each.name in LM_STUDIO for each in processes):
+        return LoadedModels.failed(NAME, SERVER_IS_OFF)
+    # Others use that port too: where there is no LM Studio, what answers is nobody's business.
+    return LoadedModels.without(f"{NAME} at {place}", found) if folder else LoadedModels()
+
+
+def _instances(machine: Machine, place: str) -> list[Instance] | NoAnswer:
+    """Return what it says that it has loaded."""
     answer = ask(machine, f"{place}/api/v1/models")
-    reader = _newer
+    key, reader = "models", _newer
     # It answers what it does not know with status 200 and an "error".
     if (isinstance(answer, NoAnswer) and answer.status == 404) or _is_error(answer):
-        answer, reader = ask(machine, f"{place}/api/v0/models"), _older
+        answer = ask(machine, f"{place}/api/v0/models")
+        key, reader = "data", _older
     if isinstance(answer, NoAnswer):
-        return LoadedModels.without(f"{NAME} at {place}", answer)
-    if not isinstance(answer.get("models" if reader is _newer else "data"), list):
-        why = NoAnswer(why="what answers there is not LM Studio")
-        return LoadedModels.without(f"{NAME} at {place}", why)
-    found = list(reader(answer))
+        return answer
+    if not isinstance(answer.get(key), list):
+        return NoAnswer(why="what answers there is not LM Studio")
+    return list(islice(reader(answer), MODELS_MOST))
+
+
+def _loaded(found: list[Instance], place: str, processes: tuple[Process, ...]) -> LoadedModels:
     children = [each.pid for each in processes if is_lm_studios(each, processes)]
     pid = children[0] if len(children) == len(found) == 1 else None
     return LoadedModels(
@@ -143,14 +165,14 @@ def _is_error(answer: Mapping[str, Any] | NoAnswer) -> bool:
     return not isinstance(answer, NoAnswer) and "error" in answer and "models" not in answer
 
 
-def _newer(answer: Mapping[str, Any]) -> Iterator[tuple[str, int | None]]:
+def _newer(answer: Mapping[str, Any]) -> Iterator[Instance]:
     for model in objects(answer["models"]):
         for instance in objects(model.get("loaded_instances")):
             if name := name_in(instance.get("id"), model.get("key")):
                 yield name, tokens_in(inner(instance, "config", "context_length"))
 
 
-def _older(answer: Mapping[str, Any]) -> Iterator[tuple[str, int | None]]:
+def _older(answer: Mapping[str, Any]) -> Iterator[Instance]:
     for model in objects(answer["data"]):
         name = name_in(model.get("id"))
         if name and model.get("state") == "loaded":

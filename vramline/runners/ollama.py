@@ -18,6 +18,7 @@ from vramline.fit.settings import HOST, Backend, Runner
 from vramline.machine import Machine
 from vramline.readings import FrozenDict
 from vramline.runners.asking import (
+    MODELS_MOST,
     NoAnswer,
     ask,
     bytes_in,
@@ -32,7 +33,7 @@ from vramline.runners.folders import found_programs, is_there, joined, names_in,
 from vramline.runners.ggml import backends_in
 from vramline.runners.installed import InstalledRunner, in_order
 from vramline.runners.loaded import LoadedModels
-from vramline.runners.processes import Process, is_ollamas
+from vramline.runners.processes import Process, is_ollamas, is_ollamas_server
 
 NAME = "Ollama"
 PORT = 11434
@@ -44,7 +45,7 @@ _FOLDERS: Mapping[str, Backend] = {
     "vulkan": Backend.VULKAN,
 }
 _FOLDER = re.compile(r"(cuda|rocm|vulkan)(?:_\w+)?")
-_PORTS = {"http": 80, "https": 443}
+_HTTP_PORT = 80
 
 
 def find_ollama(machine: Machine) -> Iterator[InstalledRunner]:
@@ -87,26 +88,28 @@ def _backends(machine: Machine, path: str) -> tuple[tuple[Backend, ...] | None, 
 
 def _version(machine: Machine) -> str | None:
     """Return what the running server tells; the program itself would ask wherever it is told to."""
-    place = _place(machine)
-    if isinstance(place, NoAnswer):
-        return None
+    place, _ = _place(machine)
     answer = ask(machine, f"{place}/api/version")
     return None if isinstance(answer, NoAnswer) else name_in(answer.get("version"))
 
 
-def _place(machine: Machine) -> str | NoAnswer:
-    """Return where this user's Ollama is, or why it is not asked."""
+def _place(machine: Machine) -> tuple[str, str]:
+    """Return where an Ollama on this machine is asked, and why this user's may be another.
+
+    What the variable names may be this machine by its name or its address in a network: its
+    server is asked on loopback, where it most often listens as well.
+    """
     said = machine.environ.get(HOST_VARIABLE, "").strip().strip("\"'").strip()
     scheme, separator, rest = said.rpartition("://")
-    host, port = _split(rest.rstrip("/"), _PORTS.get(scheme, PORT) if separator else PORT)
+    if scheme not in ("", "http"):
+        why = f"{HOST_VARIABLE} wants {ascii(scheme)[1:-1][:20]}, and only http is spoken here"
+        return f"http://127.0.0.1:{PORT}", why
+    host, port = _split(rest.partition("/")[0], _HTTP_PORT if separator else PORT)
     found = endpoint(host, port)
     if found is None:
-        why = f"{HOST_VARIABLE} names another machine, and no other is asked"
-    elif scheme not in ("", "http"):
-        why = f"{HOST_VARIABLE} wants {ascii(scheme)[1:-1][:20]}, and only http is spoken here"
-    else:
-        return found
-    return NoAnswer(why=why)
+        why = f"{HOST_VARIABLE} names an address that is not loopback's, and no other is asked"
+        return f"http://127.0.0.1:{port}", why
+    return found, ""
 
 
 def _split(text: str, port: int) -> tuple[str, int]:
@@ -118,16 +121,20 @@ def _split(text: str, port: int) -> tuple[str, int]:
 
 def loaded_by_ollama(machine: Machine, processes: tuple[Process, ...]) -> LoadedModels:
     """Return what Ollama holds in memory now."""
-    place = _place(machine)
-    if isinstance(place, NoAnswer):
-        return LoadedModels.failed(NAME, place.why)
+    place, other = _place(machine)
     answer = ask(machine, f"{place}/api/ps")
+    if not isinstance(answer, NoAnswer) and not isinstance(answer.get("models"), list):
+        answer = NoAnswer(why="what answers there is not Ollama")
     if isinstance(answer, NoAnswer):
+        if other:
+            return LoadedModels.failed(NAME, other)
+        if answer.is_silent and any(map(is_ollamas_server, processes)):
+            return LoadedModels.failed(
+                NAME, f"it runs, but not at {place}: set {HOST_VARIABLE} to where it does"
+            )
         return LoadedModels.without(f"{NAME} at {place}", answer)
-    if not isinstance(answer.get("models"), list):
-        why = NoAnswer(why="what answers there is not Ollama")
-        return LoadedModels.without(f"{NAME} at {place}", why)
     found = [each for each in objects(answer["models"]) if name_in(each.get("name"))]
+    found = found[:MODELS_MOST]
     children = [each.pid for each in processes if is_ollamas(each, processes)]
     # Which process holds which model is told nowhere: with one of each there is no doubt.
     pid = children[0] if len(children) == len(found) == 1 else None

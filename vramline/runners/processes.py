@@ -5,7 +5,7 @@ Of a process that is no runner's only its name is looked at.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vramline.machine import Machine
@@ -14,7 +14,11 @@ from vramline.runners.folders import base_name, names_in, read
 SERVER = "llama-server"
 OLLAMA = "ollama"
 LM_STUDIO = frozenset({"lm studio", "lm-studio", "lmstudio", "llmster", "lms"})
-NAMES = frozenset({SERVER, OLLAMA, *LM_STUDIO})
+LLAMA = "llama"
+"""All of llama.cpp's programs in one: ``llama serve`` is its llama-server.
+https://github.com/ggml-org/llama.cpp/blob/master/app/llama.cpp"""
+SERVES = (("serve",), ("server",))
+NAMES = frozenset({SERVER, LLAMA, OLLAMA, *LM_STUDIO})
 
 MOST_WORDS = 10_000
 """Of one command. Linux takes up to 6 MB of them."""
@@ -28,7 +32,7 @@ class Process:
 
     Attributes:
         parent: The pid of the process that started it, 0 where that is not known.
-        name: In lower case, without ``.exe``.
+        name: In lower case, without ``.exe``; ``llama-server`` for ``llama serve``.
         words: Its command, the program first; empty where this user may not see it.
     """
 
@@ -41,7 +45,7 @@ class Process:
         """Return the word behind the last of an option's names, as llama.cpp takes it."""
         found = None
         for word, behind in zip(self.words, self.words[1:], strict=False):
-            if word in names:
+            if (word.replace("_", "-") if word.startswith("--") else word) in names:
                 found = behind
         return found
 
@@ -49,7 +53,11 @@ class Process:
 def runners_processes(machine: Machine) -> tuple[Process, ...]:
     """Return the processes of runners, none where processes cannot be listed."""
     listed = _by_proc if machine.platform == "linux" else _by_psutil
-    return tuple(listed(machine))
+    named = (
+        replace(each, name=SERVER) if each.name == LLAMA and each.words[1:2] in SERVES else each
+        for each in listed(machine)
+    )
+    return tuple(each for each in named if each.name != LLAMA)
 
 
 def _by_proc(machine: Machine) -> Iterator[Process]:
@@ -92,6 +100,11 @@ def _look_at(psutil: Any, process: Any, pid: int, name: str) -> Process:
     return Process(pid=pid, parent=process.ppid() or 0, name=name, words=words)
 
 
+def is_ollamas_server(process: Process) -> bool:
+    """Tell whether it is the one that all of Ollama's other programs ask."""
+    return process.name == OLLAMA and process.words[1:2] == ("serve",)
+
+
 def is_ollamas(process: Process, everything: tuple[Process, ...]) -> bool:
     """Tell whether Ollama started it to hold a model.
 
@@ -132,7 +145,7 @@ def _started_by(
 
 def model_name(process: Process) -> str | None:
     """Return what a ``llama-server`` was told to load, by the last part of its name."""
-    alias = process.option("-a", "--alias")
+    alias = (process.option("-a", "--alias") or "").partition(",")[0].strip()
     if alias:
         return alias
     repository = process.option("-hf", "-hfr", "--hf-repo")

@@ -71,7 +71,7 @@ def header(name: str) -> str:
     return str(header_path(f"r-{name}.gguf"))
 
 
-def a_model(folder: Path, name: str = "tiny", layers: int = 2) -> str:
+def a_model(folder: Path, name: str = "tiny", layers: int = 2, *, causal: bool = True) -> str:
     """Write a whole small model, and return where."""
     keys = {
         "general.architecture": "llama",
@@ -83,6 +83,7 @@ def a_model(folder: Path, name: str = "tiny", layers: int = 2) -> str:
         "llama.vocab_size": 1000,
         "llama.attention.layer_norm_rms_epsilon": 1e-5,
         "llama.rope.dimension_count": 64,
+        "llama.attention.causal": causal,
     }
     shapes = {
         "attn_norm.weight": (256,),

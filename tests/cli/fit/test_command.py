@@ -119,7 +119,7 @@ def test_who_could_give_memory_back_is_told(
 
     _, output, _ = ask(capsys, recording(tmp_path), SMALL_CARD, *words)
 
-    assert "There firefox (pid 4242) holds 3.0 GiB; Xorg (pid 900) holds 200.0 MiB." in output
+    assert "On the GPU, firefox (pid 4242) holds 3.0 GiB and Xorg" in output
 
 
 @POSIX
@@ -195,8 +195,7 @@ def test_a_second_opinion_is_set_against_ours() -> None:
 
     assert opinion_note(opinion, need) == (
         "llama-fit-params says 990.0 MiB on devices (1000.0 MiB above) and 50.0 MiB on the host "
-        "(50.0 MiB above); it leaves out weights that are rearranged for the processor; "
-        "embeddings."
+        "(50.0 MiB above). It could not be told of: embeddings."
     )
     failed = SecondOpinion(command=("llama-fit-params",), failure="it failed with status 1")
     assert opinion_note(failed, need) == (

@@ -11,6 +11,7 @@ import pytest
 from tests.cli.fit.machines import NO_CARD, a_model, ask, recording
 from tests.cli.test_command import LINUX
 from vramline.cli import run
+from vramline.cli.fit.measure import status_of
 from vramline.machine import Machine
 from vramline.readings import Snapshot
 from vramline.units import MIB
@@ -84,6 +85,11 @@ def test_what_a_load_took_is_kept(
     assert told.startswith("vramline: learned: llama-server itself takes 2")
     assert (learned["runner"], learned["place"], learned["times"]) == ("llama-server", "host", 1)
     assert 180 * MIB < learned["bytes"] < 260 * MIB
+
+
+@pytest.mark.parametrize(("returned", "status"), [(0, 0), (3, 3), (-2, 130), (-9, 137)])
+def test_a_signal_that_ends_it_is_told_as_a_shell_tells_it(returned: int, status: int) -> None:
+    assert status_of(returned) == status
 
 
 def test_nothing_is_run_at_a_port_that_is_taken(

@@ -30,6 +30,7 @@ def fit(*arguments: str) -> FitOptions:
         ("-fa OFF", {"flash_attention": FlashAttention.OFF}),
         ("-ctk q8_0 -ctv F16", {"cache_type_k": TensorType.Q8_0, "cache_type_v": TensorType.F16}),
         ("--swa-full", {"full_window_cache": True}),
+        ("--swa-full --no-swa-full", {"full_window_cache": False}),
         ("-ngl 20", {"device_layers": 20}),
         ("-ngl all", {"device_layers": ALL_LAYERS}),
         ("-ngl 20 -ngl auto", {}),
@@ -106,6 +107,7 @@ def test_who_says_where_layers_go_gets_just_that(arguments: str, exact: bool) ->
         ("fit x --on cuda --device 0", "--on does not go with --device: it says the devices"),
         ("fit x --on cuda -ts 1,1", "--tensor-split has 2 shares for 1 devices"),
         ("fit x --runner word", "argument --runner: invalid choice: 'word' (choose from "),
+        ("fit --forget word", "argument --forget: invalid choice: 'word' (choose from "),
         ("models --ctx", "unrecognized arguments: --ctx"),
     ],
 )
@@ -118,6 +120,7 @@ def test_a_wrong_word_is_told_in_one_line(
     output, errors = capsys.readouterr()
     assert (exit_.value.code, output, errors.count("\n")) == (2, "", 1)
     assert errors.startswith(f"vramline: {message}")
+    assert "<" not in errors  # as an enumeration's member has it
 
 
 @given(words=st.lists(st.text(max_size=12), max_size=4))

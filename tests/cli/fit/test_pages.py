@@ -8,6 +8,7 @@ import pytest
 
 from tests.cli.fit.machines import (
     LARGE_CARD,
+    NO_CARD,
     SMALL_CARD,
     TWO_CARDS,
     a_model,
@@ -15,8 +16,10 @@ from tests.cli.fit.machines import (
     header,
     recording,
 )
-from tests.snapshots import a_snapshot, asleep
-from vramline.readings import Snapshot
+from tests.fit.files import write
+from tests.fit.library.disk import safetensors_folder
+from tests.snapshots import a_gpu, a_snapshot, asleep
+from vramline.readings import HostReading, Snapshot
 
 
 @pytest.fixture(autouse=True)
@@ -64,8 +67,8 @@ context   cache in F16  cache in Q8_0  cache in Q4_0
   4,096  20.2 GiB left  20.2 GiB left  20.2 GiB left
   8,192  20.1 GiB left  20.1 GiB left  20.2 GiB left
 
-As it is used it may come to take up to 8.0 GiB more on the host, for earlier
-prompts (--cache-ram).
+To keep earlier prompts it may come to take up to 8.0 GiB more on the host
+(--cache-ram MIB limits that).
 """
 
 
@@ -80,16 +83,19 @@ def test_one_that_does_not_as_it_was_said(
 MISSES = """\
 r-qwen2.5-7b
   Q4_K_M, 7.62 billion parameters, 4.4 GiB, trained on 131,072 tokens
+  The file is not whole: 4.4 GiB are missing. It cannot be loaded before they
+  are there.
 
 It does not fit: 1.2 GiB are missing on the GPU.
   As it was said: all of it on the GPU, with a context of 8,192 tokens that 4
   slots share.
   GPU (NVIDIA GeForce RTX 3070): 5.0 GiB (4.7 GiB to 5.6 GiB) needed, 4.8 GiB
   free, of which 1.0 GiB are to stay free.
-  There firefox (pid 4242) holds 3.0 GiB; Xorg (pid 900) holds 200.0 MiB.
+  On the GPU, firefox (pid 4242) holds 3.0 GiB and Xorg (pid 900) holds 200.0
+  MiB.
 What would fit: 20 of 29 layers on the GPU, the others on the processor, with a
-context of 8,192 tokens (leave out what says where the layers go, and it is
-chosen so).
+context of 8,192 tokens (that is chosen where -ngl, -ncmoe, -dev, -ts and
+--outputs are left out).
 
 what it needs             GPU       host
 weights               4.1 GiB  292.4 MiB
@@ -111,10 +117,8 @@ context         cache in F16        cache in Q8_0         cache in Q4_0
  65,536    no, 4.3 GiB short    no, 2.7 GiB short     no, 1.8 GiB short
 131,072    no, 7.8 GiB short    no, 4.7 GiB short     no, 3.0 GiB short
 
-The file is not whole: 4.4 GiB are missing. It cannot be loaded before they are
-there.
-As it is used it may come to take up to 8.0 GiB more on the host, for earlier
-prompts (--cache-ram).
+To keep earlier prompts it may come to take up to 8.0 GiB more on the host
+(--cache-ram MIB limits that).
 """
 
 
@@ -127,10 +131,12 @@ def test_one_that_does_not_in_any_way(tmp_path: Path, capsys: pytest.CaptureFixt
 REFUSED = """\
 r-mixtral-8x7b
   Q4_K_M, 46.7 billion parameters, 26.3 GiB, trained on 32,768 tokens
+  The file is not whole: 26.3 GiB are missing. It cannot be loaded before they
+  are there.
 
 It does not fit: 8.0 GiB are missing on the host.
-  The nearest try: on the GPU, but for the experts of 30 layers of 32, with a
-  context of 4,096 tokens, kept in Q8_0.
+  The nearest try: on the GPU, but for the experts of 30 of 32 layers, which
+  stay on the host, with a context of 4,096 tokens, its cache in Q8_0.
   host: 24.0 GiB (23.8 GiB to 24.6 GiB) needed, 17.0 GiB free, of which 1.0 GiB
   are to stay free.
 No single change of those that were tried would help.
@@ -153,10 +159,8 @@ context        cache in F16      cache in Q8_0      cache in Q4_0
  16,384   no, 9.6 GiB short  no, 8.8 GiB short  no, 8.1 GiB short
  32,768  no, 11.5 GiB short  no, 9.7 GiB short  no, 8.8 GiB short
 
-The file is not whole: 26.3 GiB are missing. It cannot be loaded before they are
-there.
-As it is used it may come to take up to 8.0 GiB more on the host, for earlier
-prompts (--cache-ram).
+To keep earlier prompts it may come to take up to 8.0 GiB more on the host
+(--cache-ram MIB limits that).
 """
 
 
@@ -195,8 +199,8 @@ context   cache in F16  cache in Q8_0  cache in Q4_0
   4,096  40.3 GiB left  40.3 GiB left  40.3 GiB left
   8,192  40.3 GiB left  40.3 GiB left  40.3 GiB left
 
-As it is used it may come to take up to 8.0 GiB more on the host, for earlier
-prompts (--cache-ram).
+To keep earlier prompts it may come to take up to 8.0 GiB more on the host
+(--cache-ram MIB limits that).
 """
 
 
@@ -211,3 +215,143 @@ def test_a_device_that_sleeps_is_told(tmp_path: Path, capsys: pytest.CaptureFixt
         "GPU (NVIDIA GeForce RTX 4090) is left out: it is asleep, and was not woken to\n"
         "ask what is free.\n"
     )
+
+
+def test_a_device_that_was_named_and_sleeps_leaves_it_open(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("fit", a_model(tmp_path), "-c", "4096", "--device", "0")
+
+    status, text = page(capsys, tmp_path, a_snapshot(asleep(0)), *words)
+
+    assert status == 1
+    assert text.splitlines()[3:9] == [
+        "Whether it fits is not known: nobody tells what is free on the GPU (NVIDIA",
+        "GeForce RTX 4090).",
+        "  As it was said: all of it on the GPU, with a context of 4,096 tokens that 4",
+        "  slots share.",
+        "What would fit: on the processor, with a context of 4,096 tokens (that is chosen",
+        "where -ngl, -ncmoe, -dev, -ts and --outputs are left out).",
+    ]
+    assert "  4,096     not known      not known      not known\n" in text
+    assert text.endswith(
+        "What is free on the GPU (NVIDIA GeForce RTX 4090) is not known: the GPU is\n"
+        "asleep, and asking would wake it.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("layers", "status", "verdict"),
+    [
+        ("99", 0, "It fits: all of it on the GPU,"),
+        ("1", 1, "Whether it fits is not known: nobody tells what is free on the host."),
+    ],
+)
+def test_where_nobody_tells_of_the_host_it_depends_on_what_lies_there(
+    layers: str, status: int, verdict: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine = a_snapshot(a_gpu(0, cuda_index=0), host=HostReading())
+    words = ("fit", a_model(tmp_path), "-c", "4096", "-ngl", layers)
+
+    found, text = page(capsys, tmp_path, machine, *words)
+
+    assert found == status
+    assert text.splitlines()[3].startswith(verdict)
+    assert text.endswith("\nWhat is free on the host is not known.\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "note"),
+    [
+        ("-ngl 1", "There is no GPU to count with: what was said of its layers does nothing."),
+        (
+            "-c 64k -np 2",
+            (
+                "It was trained on 8,192 tokens, and no longer context is planned, though one of\n"
+                "32,768 was asked for."
+            ),
+        ),
+    ],
+)
+def test_what_was_said_for_nothing_is_told(
+    arguments: str, note: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, text = page(capsys, tmp_path, NO_CARD, "fit", a_model(tmp_path), *arguments.split())
+
+    assert status == 0
+    assert f"\n\n{note}\n" in text
+
+
+def test_a_file_that_is_not_whole_would_fit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = Path(a_model(tmp_path))
+    write(path, path.read_bytes()[:-1000])
+
+    status, text = page(capsys, tmp_path, LARGE_CARD, "fit", str(path))
+
+    assert status == 0
+    assert text.splitlines()[2:8] == [
+        "  The file is not whole: 1000 B are missing. It cannot be loaded before they are",
+        "  there.",
+        "",
+        "It would fit: all of it on the GPU, with a context of 8,192 tokens.",
+        "",
+        "To run it, once its file is whole:",
+    ]
+
+
+def test_a_table_that_would_tell_nothing_is_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, recurrent = page(capsys, tmp_path, LARGE_CARD, "fit", header("mamba-130m"))
+    _, refused = page(capsys, tmp_path, LARGE_CARD, "fit", a_model(tmp_path), "-np", "300")
+
+    assert "llama-server does not load it so: 300 sequences" in refused
+    assert ["by context" in each for each in (recurrent, refused)] == [False, False]
+
+
+def test_what_may_be_taken_later_is_set_against_what_will_be_free(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("fit", a_model(tmp_path), "-c", "4096", "--keep-host", "12GiB")
+
+    _, text = page(capsys, tmp_path, NO_CARD, *words)
+
+    assert text.endswith(
+        "To keep earlier prompts it may come to take up to 8.0 GiB more on the host,\n"
+        "where 17.0 GiB will be free: --cache-ram 5080 would keep that within bounds.\n"
+    )
+
+
+def test_a_part_on_the_host_has_no_speed_that_could_be_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, partly = page(capsys, tmp_path, SMALL_CARD, "fit", header("llama3.1-8b"))
+    _, whole = page(capsys, tmp_path, SMALL_CARD, "fit", header("llama3.2-1b"))
+
+    assert ["tokens a second" in each for each in (partly, whole)] == [False, True]
+
+
+def test_what_a_runner_takes_of_a_device_whatever_the_model_needs_is_not_free_afterwards(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = safetensors_folder(
+        tmp_path / "small",
+        hidden_size=256,
+        intermediate_size=512,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        vocab_size=1000,
+        max_position_embeddings=4096,
+        torch_dtype="bfloat16",
+    )
+    words = ("fit", str(model), "--runner", "vllm", "--gpu-memory-utilization", "0.5")
+
+    status, text = page(capsys, tmp_path, LARGE_CARD, *words)
+
+    assert status == 0
+    assert "vLLM takes 12.0 GiB of the GPU, whatever the model needs of it" in text
+    free = [line.split()[2:4] for line in text.splitlines() if line.startswith("free afterwards")]
+    assert free == [["9.5", "GiB"]]

@@ -1,7 +1,7 @@
 import pytest
 
 from tests.fit.made import layout
-from vramline.cli.fit.command import start_of
+from vramline.cli.fit.command import spelt, start_of
 from vramline.cli.fit.subject import Subject
 from vramline.fit.library import FileFormat, Source
 from vramline.fit.settings import ALL_LAYERS, Device, Runner, settings_of
@@ -58,6 +58,7 @@ def test_ollama_runs_its_own_by_name_and_gets_the_rest_as_parameters() -> None:
             "Ollama's server has to be started with OLLAMA_NUM_PARALLEL=1 OLLAMA_FLASH_ATTENTION=1"
             " OLLAMA_KV_CACHE_TYPE=q8_0"
         ),
+        "What begins with /set is typed at Ollama's own prompt",
         "ollama run 'my model:Q4_K_M'",
         "/set parameter num_ctx 8192",
         "/set parameter num_batch 512",
@@ -66,12 +67,11 @@ def test_ollama_runs_its_own_by_name_and_gets_the_rest_as_parameters() -> None:
 
 
 def test_another_file_is_given_to_ollama_first() -> None:
-    made, run, *_ = lines(Runner.OLLAMA)[1:]
-
-    assert made == (
-        "printf '%s\\n' 'FROM /srv/my models/it.gguf' > Modelfile && ollama create my-model"
+    assert lines(Runner.OLLAMA)[2:5] == (
+        "printf '%s\\n' 'FROM /srv/my models/it.gguf' > Modelfile",
+        "ollama create my-model",
+        "ollama run my-model",
     )
-    assert run == "ollama run my-model"
 
 
 def test_lm_studio_loads_its_own_by_name() -> None:
@@ -90,3 +90,34 @@ def test_vllm_and_transformers_get_the_folder() -> None:
             " device_map='auto')"
         ),
     )
+
+
+def test_devices_that_no_option_names_are_chosen_by_the_environment() -> None:
+    (command,) = lines(Runner.VLLM, devices=(Device(uid="GPU-1"),))
+
+    assert command.startswith("CUDA_VISIBLE_DEVICES=GPU-1 vllm serve '/srv/my models/it.gguf' ")
+    assert lines(Runner.TRANSFORMERS, devices=(Device(uid="GPU-1"),))[0] == (
+        "Python has to be started with CUDA_VISIBLE_DEVICES=GPU-1"
+    )
+
+
+def test_a_window_that_is_not_kept_whole_is_said_where_it_is_usual() -> None:
+    (command,) = lines(Runner.LLAMA_CPP_PYTHON, full_window_cache=False)
+
+    assert command.endswith(", swa_full=False)")
+
+
+@pytest.mark.parametrize(
+    ("word", "expected", "on_windows"),
+    [
+        ("it.gguf", "it.gguf", "it.gguf"),
+        ("my it.gguf", "'my it.gguf'", '"my it.gguf"'),
+        ("a'b\nc\\.gguf", r"$'a\047b\012c\134.gguf'", None),
+        ("\udcff\x1b[31m", r"$'\377\033[31m'", None),
+    ],
+)
+def test_any_name_is_spelt_so_that_it_can_be_copied(
+    word: str, expected: str, on_windows: str | None
+) -> None:
+    assert spelt(["cat", word], windows=False) == f"cat {expected}"
+    assert on_windows is None or spelt(["cat", word], windows=True) == f"cat {on_windows}"

@@ -19,13 +19,14 @@ from tests.cli.fit.machines import (
     recording,
 )
 from tests.fit.files import write
+from tests.snapshots import a_snapshot
 from vramline.cli.fit.here import look_around
 from vramline.cli.fit.options import FitOptions
 from vramline.cli.models import as_text
 from vramline.cli.models.listing import listing_of
 from vramline.fit.library import Library, Place, Source, header_of, look
 from vramline.machine import RecordedMachine
-from vramline.readings import Snapshot
+from vramline.readings import HostReading, Snapshot
 from vramline.store import Store
 
 TEN = (
@@ -79,16 +80,15 @@ def test_a_small_card_that_a_browser_holds_a_part_of(tmp_path: Path) -> None:
 
 SMALL = """\
 Run gemma3-4b-Q4_K_M: the best model here that fits on the GPU, with a context
-of 8,192 tokens. It makes 63 to 153 tokens a second.
+of 8,192 tokens. It makes 37 to 153 tokens a second.
 
   llama-server --model /models/gemma3-4b-Q4_K_M.gguf --ctx-size 8192 --parallel 1 --n-gpu-layers 999 --device CUDA0
 
-qwen2.5-7b-Q4_K_M would be better, but misses 984.4 MiB on the GPU. There
-firefox (pid 4242) holds 3.0 GiB and Xorg (pid 900) holds 200.0 MiB. It would
+qwen2.5-7b-Q4_K_M would be better, but misses by 984.4 MiB on the GPU; it would
 fit if firefox (pid 4242) were closed.
-llama3.1-8b-Q4_K_M would be better, but misses 1.5 GiB on the GPU. There firefox
-(pid 4242) holds 3.0 GiB and Xorg (pid 900) holds 200.0 MiB. It would fit if
-firefox (pid 4242) were closed.
+llama3.1-8b-Q4_K_M would be better, but misses by 1.5 GiB on the GPU; it would
+fit if firefox (pid 4242) were closed.
+On the GPU, firefox (pid 4242) holds 3.0 GiB and Xorg (pid 900) holds 200.0 MiB.
 
 model                        size  context  runs on
 gemma3-4b-Q4_K_M          2.3 GiB  131,072  GPU
@@ -114,8 +114,8 @@ context of 8,192 tokens.
 
   llama-server --model /models/gemma3-4b-Q4_K_M.gguf --ctx-size 8192 --parallel 1 --n-gpu-layers 0 --device none
 
-qwen2.5-7b-Q4_K_M would be better, but misses 1.8 GiB on the host.
-llama3.1-8b-Q4_K_M would be better, but misses 2.3 GiB on the host.
+qwen2.5-7b-Q4_K_M would be better, but misses by 1.8 GiB on the host.
+llama3.1-8b-Q4_K_M would be better, but misses by 2.3 GiB on the host.
 
 model                        size  context  runs on
 gemma3-4b-Q4_K_M          2.3 GiB  131,072  CPU
@@ -135,7 +135,65 @@ def test_where_nothing_fits(tmp_path: Path) -> None:
     fits, text = told(tmp_path, NO_CARD, FitOptions(keep_host_bytes=2**40))
 
     assert not fits
-    assert text.startswith("None of the models here fits what is free now.\n\n")
+    assert text.startswith(
+        "None of the models here fits what is free now.\n"
+        "llama3.2-1b-Q4_K_M comes nearest, and misses by 1008.5 GiB on the host.\n\n"
+    )
+
+
+def test_where_nothing_fits_who_holds_memory_and_what_would_help_is_told(tmp_path: Path) -> None:
+    host = replace(SMALL_CARD.host, memory_available_bytes=27 * 2**30 // 10)
+    options = FitOptions(keep_free_bytes=4 * 2**30)
+    fits, text = told(tmp_path, replace(SMALL_CARD, host=host), options)
+
+    assert not fits
+    assert text.splitlines()[:6] == [
+        "None of the models here fits what is free now.",
+        "llama3.2-1b-Q4_K_M comes nearest, and misses by 706.5 MiB on the host and 85.2",
+        "MiB on the GPU.",
+        "On the GPU, firefox (pid 4242) holds 3.0 GiB and Xorg (pid 900) holds 200.0 MiB.",
+        "What would help: it would fit if firefox (pid 4242) were closed: all of it on",
+        "the GPU.",
+    ]
+
+
+def test_where_nobody_tells_what_is_free_nothing_is_said_to_miss(tmp_path: Path) -> None:
+    fits, text = told(tmp_path, a_snapshot(host=HostReading()))
+
+    assert not fits
+    assert text.startswith("Whether any of the models here fits is not known.\n\n")
+    assert {line.split()[-2:][0] for line in text.splitlines()[3:13]} == {"not"}
+    assert text.endswith("\nWhat is free on the host is not known.\n")
+
+
+def test_a_runner_that_loads_none_of_them_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    a_model(tmp_path)
+    words = ("models", str(tmp_path), "--runner", "vllm")
+
+    status, output, _ = ask(capsys, recording(tmp_path), LARGE_CARD, *words)
+    _, document, _ = ask(capsys, recording(tmp_path), LARGE_CARD, *words, "--json")
+
+    why = "vllm does not load gguf files: --runner llama-server does"
+    assert status == 1
+    assert f"There is no model here that can be run.\n\n1 model left out: {why}\n" in output
+    assert json.loads(document)["left_out"] == [{"count": 1, "why": why}]
+
+
+def test_what_makes_no_text_is_not_the_best(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    a_model(tmp_path, layers=1)
+    a_model(tmp_path, "reader", layers=9, causal=False)
+
+    _, output, _ = ask(capsys, recording(tmp_path), LARGE_CARD, "models", str(tmp_path))
+
+    lines = output.splitlines()
+    assert lines[2].startswith("Run tiny (F16): ")
+    assert [line.split()[-1] for line in lines[-2:]] == ["GPU", "(embeddings)"]
 
 
 def test_the_command_lists_finds_and_names_what_is_broken(

@@ -15,7 +15,6 @@ ALIGNMENT = 32
 
 def operation(tensor: dict[str, Any]) -> Operation:
     return Operation(
-        name=tensor["name"],
         op=tensor["op"],
         size=-(-tensor["bytes"] // ALIGNMENT) * ALIGNMENT,
         layout=(tensor["type"], *tensor["ne"], *tensor["nb"]),
@@ -29,7 +28,7 @@ def operation(tensor: dict[str, Any]) -> Operation:
 
 
 def made(size: int, *sources: int, op: str = "MUL_MAT", **more: Any) -> Operation:
-    return Operation(name="", op=op, size=size, layout=size, sources=sources, **more)
+    return Operation(op=op, size=size, layout=size, sources=sources, **more)
 
 
 def test_every_measured_graph_takes_what_llama_cpp_reported() -> None:

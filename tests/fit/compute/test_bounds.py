@@ -59,6 +59,21 @@ def test_the_bounds_enclose_the_replay(header: str, some: Settings) -> None:
     assert outside == []
 
 
+def test_caches_that_are_copied_to_the_host_for_every_layer_are_allowed_for() -> None:
+    layout = layout_of("r-phi3-mini.gguf")
+    some = Settings(
+        context_tokens=8192,
+        flash_attention=FlashAttention.ON,
+        cache_type_k=TensorType.IQ4_NL,
+        devices=DEVICES,
+    )
+
+    taken, bounds = compute_items(layout, some)[0].amount, compute_bounds(layout, some)[0].amount
+
+    # Each of 32 layers' caches, as often as batches are worked on at once.
+    assert bounds.high_bytes > taken.bytes == 9124765696 > bounds.low_bytes
+
+
 @given(header=st.sampled_from(small_headers()), some=ANY_SETTINGS)
 def test_bounds_are_in_order(header: str, some: Settings) -> None:
     for item in compute_bounds(layout_of(header), some):

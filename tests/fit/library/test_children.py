@@ -66,6 +66,22 @@ def test_a_program_that_has_ended_is_done_without(tmp_path: Path) -> None:
         alive.ask(candidate(tmp_path / "a.gguf"))
 
 
+def test_a_program_imports_nothing_from_the_folder_that_we_are_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("json", "struct", "vramline"):
+        put(tmp_path / f"{module}.py", f"open('{module} was imported', 'w')\nraise SystemExit")
+    monkeypatch.chdir(tmp_path)
+    (wanted, *_) = some(tmp_path / "models")
+
+    child = Child()
+    try:
+        assert child.ask(wanted) == read(wanted)
+    finally:
+        child.close()
+    assert list(tmp_path.glob("*was imported")) == []
+
+
 def test_where_no_program_can_be_started_it_is_read_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from tests.fit.made import model, tensor
@@ -63,6 +65,16 @@ def test_a_type_that_was_guessed_is_the_same() -> None:
     )
 
     assert quantisation_of(header, "", FileFormat.GGUF) == "Q4_K_M"
+
+
+def test_a_method_is_no_trap_on_a_page() -> None:
+    metadata: dict[str, Value] = {
+        "quantization_config.quant_method": "\x1b[2Jgptq",
+        "quantization_config.bits": 4,
+    }
+    header = replace(model("llama", 1), metadata=metadata)
+
+    assert quantisation_of(header, "", FileFormat.SAFETENSORS) == r"'\x1b[2JGPTQ' 4-bit"
 
 
 @pytest.mark.parametrize(

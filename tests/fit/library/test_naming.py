@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from vramline.fit.library import FileFormat, FoundModel, ModelNameError, Source, find_model
+from vramline.errors import ModelNameError
+from vramline.fit.library import FileFormat, FoundModel, Source, find_model
 
 FOLDER = os.path.abspath("models")
 
@@ -108,6 +109,25 @@ def test_a_name_that_none_has_is_told_with_what_is_near(name: str, advice: str) 
 def test_without_any_model_a_path_is_asked_for() -> None:
     with pytest.raises(ModelNameError, match="No models were found at all"):
         find_model([], "llama3")
+
+
+def test_names_and_paths_that_differ_in_case_alone_can_be_told_apart(tmp_path: Path) -> None:
+    small, large = (model(name, path=str(tmp_path / name / "m.gguf")) for name in ("a", "A"))
+
+    for each in (small, large):
+        assert find_model([small, large], each.name) is each
+        assert find_model([small, large], each.path) is each
+
+
+def test_a_path_is_found_from_a_folder_with_capitals(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "Models").mkdir()
+    monkeypatch.chdir(tmp_path / "Models")
+    found = model("x/y", path=os.path.abspath("Tiny.gguf"))
+
+    assert find_model([found], os.path.join(".", "Tiny.gguf")) is found
+    assert find_model([found], os.path.join(".", "tiny.gguf")) is found
 
 
 def test_a_path_means_every_part(tmp_path: Path) -> None:

@@ -2,12 +2,13 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.fit.library.disk import gguf, names, ollama_model, put, safetensors_folder, see
-from vramline.fit.library import FileFormat, Source, UnreadablePlace
+from vramline.fit.library import FileFormat, Library, Source, UnreadablePlace
 
 OURS = "registry.ollama.ai"
 REVISION, OTHER = "a" * 40, "b" * 40
@@ -273,3 +274,22 @@ def test_an_unreadable_manifest_is_told(tmp_path: Path) -> None:
     assert see(Source.OLLAMA, tmp_path / "models").unreadable == (
         UnreadablePlace(path=str(path), source=Source.OLLAMA, reason="No such file or directory"),
     )
+
+
+def test_a_pipe_in_place_of_a_programs_own_file_does_not_wait(tmp_path: Path) -> None:
+    if sys.platform == "win32":
+        pytest.skip("Windows has no such files")
+    manifest = tmp_path / "ollama" / "manifests" / OURS / "library" / "tiny" / "1b"
+    revision = tmp_path / "hub" / "models--a--b" / "refs" / "main"
+    put(tmp_path / "hub" / "models--a--b" / "snapshots" / REVISION / "x.gguf", gguf())
+    for path in (manifest, revision):
+        path.parent.mkdir(parents=True)
+        os.mkfifo(path)
+
+    assert see(Source.OLLAMA, tmp_path / "ollama") == Library(
+        models=(),
+        unreadable=(
+            UnreadablePlace(path=str(manifest), source=Source.OLLAMA, reason="this is not a file"),
+        ),
+    )
+    assert names(see(Source.HUGGING_FACE, tmp_path / "hub")) == ["a/b/x"]

@@ -1,5 +1,6 @@
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,16 @@ def test_given_folders_come_last_and_once() -> None:
 
     assert found[-1] == Place(source=Source.FOLDER, path=os.path.abspath("models"))
     assert [place.source for place in found].count(Source.FOLDER) == 1
+
+
+def test_a_pipe_where_settings_should_be_does_not_wait(tmp_path: Path) -> None:
+    if sys.platform == "win32":
+        pytest.skip("Windows has no such files")
+    (tmp_path / ".lmstudio").mkdir()
+    os.mkfifo(tmp_path / ".lmstudio" / "settings.json")
+    os.mkfifo(tmp_path / ".lmstudio-home-pointer")
+
+    assert paths(Source.LM_STUDIO, {"HOME": str(tmp_path)}) == [
+        str(tmp_path / ".lmstudio" / "models"),
+        str(tmp_path / ".cache" / "lm-studio" / "models"),
+    ]

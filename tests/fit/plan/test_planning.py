@@ -1,6 +1,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import permutations
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -22,7 +23,7 @@ from vramline.fit.plan.rooms import WhyNot
 from vramline.fit.plan.values import Choice, Plan, Standing
 from vramline.fit.plan.wish import Criterion, Placement, Wish
 from vramline.fit.settings import HOST, Backend, Device, Runner, settings_of
-from vramline.readings import MemoryPool, Snapshot
+from vramline.readings import GpuState, MemoryPool, Snapshot
 from vramline.units import GIB, MIB
 
 CUDA = Wish(backends=(Backend.CUDA,))
@@ -239,6 +240,31 @@ def test_a_device_with_its_own_memory_comes_before_one_that_shares_the_hosts() -
     assert told(chosen(snapshot(gpu(), shared), (BIG, MIDDLE), wish))[:2] == (
         *("middle", Placement.DEVICES),
     )
+
+
+VULKAN = Wish(backends=(Backend.VULKAN,))
+SHARING = gpu("igpu", free=16 * GIB, vendor="intel", memory_pool=MemoryPool.GTT)
+
+
+@pytest.mark.parametrize("changes", [{"state": GpuState.ASLEEP}, {"memory_free_bytes": 0}])
+def test_a_device_that_the_runner_would_not_take_by_itself_is_in_no_plan(
+    changes: dict[str, Any],
+) -> None:
+    # Whatever is planned for the other one, the card is what llama.cpp takes, and wakes.
+    card = replace(gpu("0000:01:00.0"), **changes)
+
+    assert told(chosen(snapshot(SHARING), (SMALL,), VULKAN))[1] is Placement.SHARED_DEVICE
+    assert told(chosen(snapshot(SHARING, card), (SMALL,), VULKAN))[1] is Placement.HOST
+
+
+def test_devices_that_cannot_be_named_are_used_together_in_the_machines_order() -> None:
+    cards = (gpu("0000:01:00.0", free=6 * GIB), gpu("0000:02:00.0", free=8 * GIB))
+    named = (gpu("GPU-a", free=6 * GIB), gpu("GPU-b", free=8 * GIB))
+
+    together = chosen(snapshot(*cards), (SMALL,), VULKAN)
+
+    assert [device.uid for device in together.settings.devices] == [card.uid for card in cards]
+    assert len(chosen(snapshot(*named), (SMALL,), CUDA).settings.devices) == 1
 
 
 def test_a_host_whose_free_memory_nobody_tells_is_neither_empty_nor_full() -> None:

@@ -68,7 +68,6 @@ def test_what_is_needed_and_free_and_missing_and_who_holds_it_is_told() -> None:
     assert device.room.free_bytes == 4 * GIB
     assert device.missing_bytes == NEEDED - 3 * GIB
     assert device.left_bytes == 4 * GIB - NEEDED
-    assert not device.may_fit
     assert refusal.holders == (
         Holder(
             kind=HolderKind.PROCESS,
@@ -116,6 +115,16 @@ def test_then_fewer_slots() -> None:
     assert refusal.change.kind is ChangeKind.FEWER_SLOTS
     # A slot is 32 MiB: 25 of them are missing.
     assert refusal.change.choice.settings.sequences == 7
+
+
+@pytest.mark.parametrize("slots", [300, 10**9])
+def test_fewer_slots_are_found_at_once_however_many_were_wanted(slots: int) -> None:
+    refusal = refused(snapshot(gpu()), replace(STRICT, slots=slots))
+
+    # 7 GiB to plan with, 4.4 for the rest: a slot is 1 GiB.
+    assert refusal.change is not None
+    assert refusal.change.kind is ChangeKind.FEWER_SLOTS
+    assert refusal.change.choice.settings.sequences == 2
 
 
 def test_then_layers_on_the_host() -> None:
@@ -190,6 +199,18 @@ def test_last_a_process_is_closed() -> None:
     assert refusal.change is not None
     assert refusal.change.holder is not None
     assert refusal.change.holder.name == "game"
+
+
+@pytest.mark.parametrize("name", ["gnome-shell", "/usr/lib/xorg/Xorg", r"C:\Windows\dwm.exe"])
+def test_nobody_is_told_to_close_the_desktop(name: str) -> None:
+    desktop = replace(SECOND, name=name, memory_bytes=6 * GIB)
+
+    refusal = refused(
+        snapshot(gpu(free=2 * GIB, processes=(FIRST, desktop)), available=2 * GIB), LITTLE_HOST
+    )
+
+    assert refusal.change is None
+    assert refusal.holders[0].name == name
 
 
 def test_where_no_single_change_helps_none_is_told() -> None:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from tests.fit.plan.standin import gpu, snapshot
@@ -29,6 +31,7 @@ def test_a_machine_offers_its_host_and_its_devices_less_what_is_kept() -> None:
             ),
         ),
         unused=(),
+        taken=FrozenDict(dict.fromkeys(BOTH, frozenset(("GPU-a",)))),
     )
 
 
@@ -116,3 +119,32 @@ def test_memory_that_comes_back_is_never_more_than_there_is() -> None:
     ground = survey(snapshot(gpu(free=5 * GIB)), Wish(), {"GPU-a": 9 * GIB, HOST: GIB})
 
     assert [room.free_bytes for room in ground.rooms] == [21 * GIB, 8 * GIB]
+
+
+CARD = gpu("0000:01:00.0", vendor="nvidia")
+SECOND_CARD = gpu("0000:02:00.0", vendor="amd")
+SHARING = gpu("0000:00:02.0", vendor="intel", memory_pool=MemoryPool.GTT)
+VULKAN = Wish(backends=(Backend.VULKAN,))
+
+
+@pytest.mark.parametrize(
+    ("readings", "taken"),
+    [
+        ((SHARING,), {SHARING.uid}),
+        ((SHARING, CARD), {CARD.uid}),
+        ((CARD, SHARING, SECOND_CARD), {CARD.uid, SECOND_CARD.uid}),
+        ((SHARING, replace(CARD, state=GpuState.ASLEEP)), {CARD.uid}),
+        ((SHARING, replace(CARD, memory_free_bytes=None)), {CARD.uid}),
+        ((SHARING, replace(CARD, state=GpuState.LOST)), {SHARING.uid}),
+        ((SHARING, replace(CARD, visible=False)), {SHARING.uid}),
+    ],
+)
+def test_what_a_runner_takes_by_itself_are_the_devices_with_their_own_memory_if_there_are_any(
+    readings: tuple[GpuReading, ...], taken: set[str]
+) -> None:
+    ground = survey(snapshot(*readings), VULKAN)
+
+    assert ground.taken == {Backend.VULKAN: taken}
+    assert [
+        device.uid for device in ground.devices if ground.can_be_told((device,), Backend.VULKAN)
+    ] == [uid for uid in taken if len(taken) == 1 and uid in {each.uid for each in ground.devices}]

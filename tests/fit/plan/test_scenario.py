@@ -103,7 +103,7 @@ def test_how_fast(found: Plan) -> None:
     assert choice.speed is not None
     assert choice.speed.low is not None
     assert choice.speed.high is not None
-    assert (round(choice.speed.low), round(choice.speed.high)) == (29, 93)
+    assert (round(choice.speed.low), round(choice.speed.high)) == (19, 93)
 
 
 def test_what_else_there_is(found: Plan) -> None:

@@ -63,50 +63,83 @@ ALL_ON_ONE = Reads(weights={"gpu": 4 * 10**9, HOST: 0}, cached={"gpu": 10**9})
 
 
 def test_a_full_context_is_the_slowest_and_an_empty_one_the_quickest() -> None:
-    assert speed_of(ALL_ON_ONE, {"gpu": 500 * 10**9}, routed=False) == Speed(low=40.0, high=106.25)
-    speed = speed_of(ALL_ON_ONE, {"gpu": 500 * 10**9}, routed=True)
-    assert speed == Speed(low=20.0, high=106.25)
+    bandwidths = {"gpu": 500 * 10**9}
+    high = 0.85 * 125
+
+    # 10 ms at the peak with a full context, and what the layers take beside it.
+    assert speed_of(ALL_ON_ONE, bandwidths, layers=0, routed=False) == Speed(low=27.0, high=high)
+    assert speed_of(ALL_ON_ONE, bandwidths, layers=0, routed=True) == Speed(low=20.0, high=high)
+    many = speed_of(ALL_ON_ONE, bandwidths, layers=500, routed=True)
+    assert many == Speed(low=1 / 0.15, high=high)
 
 
 def test_the_times_of_several_devices_add_up() -> None:
     both = Reads(weights={"a": 10**9, "b": 10**9}, cached={})
 
-    speed = speed_of(both, {"a": 10**11, "b": 10**12}, routed=False)
+    speed = speed_of(both, {"a": 10**11, "b": 10**12}, layers=0, routed=False)
 
     assert speed is not None
-    assert speed.low == pytest.approx(0.4 / 0.011)
+    assert speed.low == pytest.approx(0.27 / 0.011)
 
 
 def test_with_a_part_on_the_host_only_an_upper_bound_can_be_told() -> None:
     partly = Reads(weights={"gpu": 4 * 10**9, HOST: 10**9}, cached={})
 
-    assert speed_of(partly, {"gpu": 500 * 10**9}, routed=False) == Speed(low=None, high=106.25)
+    speed = speed_of(partly, {"gpu": 500 * 10**9}, layers=32, routed=False)
+
+    assert speed == Speed(low=None, high=106.25)
 
 
 @pytest.mark.parametrize("found", [ALL_ON_ONE, Reads(weights={HOST: 10**9}, cached={})])
 def test_without_any_bandwidth_nothing_is_told(found: Reads) -> None:
-    assert speed_of(found, {"gpu": None}, routed=False) is None
+    assert speed_of(found, {"gpu": None}, layers=32, routed=False) is None
 
 
 @pytest.mark.parametrize(
-    ("weights", "bandwidth", "measured"),
+    ("weights", "bandwidth", "layers", "measured"),
     [
         # Llama 7B Q4_0 on a P40, https://github.com/ggml-org/llama.cpp/pull/4766
-        (3.56 * GIB, 346e9, 56.79),
+        (3.56 * GIB, 346e9, 32, 56.79),
         # Llama 8B Q4_K_M on an RX 7900 XTX, https://github.com/ggml-org/llama.cpp/pull/26284
-        (4.58 * GIB, 960e9, 105.75),
+        (4.58 * GIB, 960e9, 32, 105.75),
         # The same on an RTX 3080, https://github.com/dmatora/LLM-inference-speed-benchmarks/issues/12
-        (4.58 * GIB, 760e9, 111.95),
+        (4.58 * GIB, 760e9, 32, 111.95),
+        # Qwen 27B Q4_K_XL on an M4 Max, https://github.com/ggml-org/llama.cpp/issues/27525
+        (17e9, 410e9, 64, 7.0),
+        # TinyLlama 1.1B Q4_K_M on an M1 Ultra, an RTX 2080 Ti, an RTX 4090:
+        # https://github.com/geerlingguy/ai-benchmarks/issues/48, 46 and 43
+        (636.18 * MIB, 800e9, 22, 242.56),
+        (636.18 * MIB, 616e9, 22, 424.32),
+        (636.18 * MIB, 1008e9, 22, 762.37),
     ],
 )
 def test_what_was_measured_in_public_lies_within(
-    weights: float, bandwidth: float, measured: float
+    weights: float, bandwidth: float, layers: int, measured: float
 ) -> None:
+    assert within(weights, bandwidth, layers, measured, routed=False)
+
+
+@pytest.mark.parametrize(
+    ("active", "bits", "layers", "measured"),
+    [
+        # On a GTX 1080, each without and with CUDA's graphs:
+        # https://github.com/ggml-org/llama.cpp/pull/27721
+        (0.8e9, 4.85, 32, (81.2, 124.5)),  # granite-3.1-3b-a800m Q4_K_M
+        (1.3e9, 6.56, 24, (52.7, 79.8)),  # Ling-3.0-tiny Q6_K
+        (1.3e9, 4.85, 16, (150.5, 169.5)),  # OLMoE-1B-7B Q4_K_M
+    ],
+)
+def test_so_does_what_was_measured_of_small_experts(
+    active: float, bits: float, layers: int, measured: tuple[float, ...]
+) -> None:
+    for each in measured:
+        assert within(active * bits / 8, 320e9, layers, each, routed=True)
+
+
+def within(weights: float, bandwidth: float, layers: int, measured: float, *, routed: bool) -> bool:
     found = Reads(weights={"gpu": int(weights)}, cached={})
-
-    speed = speed_of(found, {"gpu": int(bandwidth)}, routed=False)
-
+    speed = speed_of(found, {"gpu": int(bandwidth)}, layers=layers, routed=routed)
     assert speed is not None
     assert speed.low is not None
     assert speed.high is not None
-    assert speed.low < measured < speed.high
+    return speed.low < measured < speed.high

@@ -72,6 +72,7 @@ def test_without_them_the_architecture_does() -> None:
     window = {"num_hidden_layers": 4, "sliding_window": 16}
 
     assert keeps(**window) == [Keeps.EVERYTHING] * 4
+    assert keeps(**window, model_type="novel") == [Keeps.EVERYTHING] * 4
     assert keeps(**window, model_type="mistral") == [Keeps.WINDOW] * 4
     assert keeps(**window, model_type="qwen2", max_window_layers=3) == [Keeps.EVERYTHING] * 4
     assert keeps(**window, model_type="qwen2", max_window_layers=3, use_sliding_window=True) == [
@@ -81,6 +82,39 @@ def test_without_them_the_architecture_does() -> None:
     assert keeps(**window, model_type="gpt_oss") == [Keeps.WINDOW, Keeps.EVERYTHING] * 2
     assert keeps(**window, model_type="llama4_text") == [*[Keeps.CHUNK] * 3, Keeps.EVERYTHING]
     assert keeps(**window, model_type="qwen3_next") == [*[Keeps.STATE] * 3, Keeps.EVERYTHING]
+
+
+@pytest.mark.parametrize(
+    ("rotations", "tokens"),
+    [
+        ({}, 4096),
+        ({"rope_type": "llama3", "factor": 32.0, "original_max_position_embeddings": 1024}, 4096),
+        ({"type": "longrope", "original_max_position_embeddings": 1024}, 4096),
+        ({"type": "linear", "factor": 4.0}, 16384),
+        ({"rope_type": "dynamic", "factor": 2.0}, 8192),
+        ({"type": "yarn", "factor": 8.0, "original_max_position_embeddings": 1024}, 8192),
+        ({"type": "yarn", "factor": 40.0, "original_max_position_embeddings": 64}, 4096),
+        ({"type": "linear", "factor": float("nan")}, 4096),
+    ],
+)
+def test_a_sequence_is_as_long_as_its_rotations_are_stretched(
+    rotations: dict[str, Value], tokens: int
+) -> None:
+    # https://huggingface.co/meta-llama/Llama-3.2-1B: its factor of 32 is in the 131,072 already.
+    for part in ("rope_scaling", "rope_parameters"):
+        told = {f"{part}.{name}": value for name, value in rotations.items()}
+        model = torch_model({**SMALL, "max_position_embeddings": 4096, **told})
+
+        assert torch_shape_of(model).most_tokens == tokens
+
+
+def test_gemma_3_counts_its_rotations_in() -> None:
+    told: dict[str, Value] = {"rope_scaling.rope_type": "linear", "rope_scaling.factor": 8.0}
+    model = torch_model(
+        {**SMALL, "model_type": "gemma3_text", "max_position_embeddings": 4096, **told}
+    )
+
+    assert torch_shape_of(model).most_tokens == 4096
 
 
 def test_layers_that_read_another_ones_cache_keep_nothing() -> None:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from tests.fit.torch.made import (
@@ -126,6 +128,17 @@ def test_layers_of_several_sizes_are_told_as_a_range() -> None:
     windowed, whole = 2 * 2 * 128 * 2 * 16, 2 * 2 * 512 * 2 * 16
     assert amount.low_bytes == 5 * windowed * (-(-(511 + 4096) // 16) + 1) + whole * 4096
     assert amount.low_bytes < amount.bytes < amount.high_bytes
+
+
+def test_a_model_of_32_bits_is_served_in_16() -> None:
+    config: dict[str, Value] = {**LLAMA_8B, "torch_dtype": "float32"}
+    tensors = tuple(replace(each, type=TensorType.F32) for each in llama_tensors())
+
+    wide, usual = (
+        torch_need(layout, ONE) for layout in (lay_out_torch(torch_model(config, tensors)), LLAMA)
+    )
+
+    assert wide == usual
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from vramline.fit.plan.rooms import Ground, Room, Unused
 from vramline.fit.plan.speed import Speed
 from vramline.fit.plan.values import Change, Choice, Holder, Refusal, RoomUse, Why
 from vramline.fit.plan.wish import Placement, Wish
-from vramline.fit.settings import Effect, Runner, Settings, take_effect
+from vramline.fit.settings import HOST, Effect, Runner, Settings, take_effect
 from vramline.units import format_bytes
 
 
@@ -32,6 +32,8 @@ class Answer:
         placement: ``None``: it was said.
         context_tokens: Of each slot.
         uses: What it takes of each room.
+        unchecked: Places of which nobody tells what is free, and *undecided* those on which it
+            depends whether it fits.
         why: Why it does not fit.
         text: What the runner would say.
         holders: Who holds memory where it is missing.
@@ -52,6 +54,7 @@ class Answer:
     context_tokens: int = 0
     uses: tuple[RoomUse, ...] = ()
     unchecked: tuple[str, ...] = ()
+    undecided: tuple[str, ...] = ()
     speed: Speed | None = None
     disk_bytes: int = 0
     rooms: tuple[Room, ...] = ()
@@ -61,6 +64,13 @@ class Answer:
     holders: tuple[Holder, ...] = ()
     change: Change | None = None
     instead: Choice | None = None
+
+    def left_bytes(self, use: RoomUse) -> int | None:
+        """Return what will be free: less, where the runner takes a share of a device as a whole."""
+        left, claims = use.left_bytes, claimed(self.need, use.room) if self.need else []
+        if left is None or not claims:
+            return left
+        return min(left, left + use.needed.bytes - max(claims))
 
     @property
     def effect(self) -> Effect | None:
@@ -120,16 +130,36 @@ def judged(question: Question) -> Answer:
     unchecked = tuple(sorted({item.place for item in need.items} - known))
     missing = any(use.missing_bytes for use in uses)
     claim = claim_text(need, ground)
+    found = bare(question, settings, need)
+    open_ = () if missing else undecided(settings, found.candidate, unchecked)
     return replace(
-        bare(question, settings, need),
-        fits=not (need.refusal or claim or missing or unchecked),
+        found,
+        fits=not (need.refusal or claim or missing or open_),
         text=need.refusal or claim,
         uses=uses,
         unchecked=unchecked,
+        undecided=open_,
         rooms=ground.rooms,
         unused=ground.unused,
         disk_bytes=judge.disk_bytes(need),
     )
+
+
+def undecided(
+    settings: Settings, candidate: Candidate, unchecked: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Return the places without which nobody can say whether it fits.
+
+    As in a plan, the host's is none of them where only what always lies there does.
+    """
+    blocks = candidate.blocks
+    all_on_devices = (
+        bool(settings.devices)
+        and settings.device_layers > blocks
+        and not settings.host_expert_layers
+        and settings.cache_on_devices
+    )
+    return tuple(place for place in unchecked if place != HOST or not all_on_devices)
 
 
 def claim_text(need: MemoryNeed, ground: Ground) -> str | None:

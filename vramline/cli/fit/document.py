@@ -15,7 +15,7 @@ from vramline.fit.need import MemoryNeed
 from vramline.fit.plan.loaded import LoadedModel
 from vramline.fit.plan.rooms import Room, Unused
 from vramline.fit.plan.speed import Speed
-from vramline.fit.plan.values import Change, Choice, Holder, RoomUse
+from vramline.fit.plan.values import Change, Choice, Holder
 from vramline.fit.settings import Effect, Runner
 from vramline.runners import InstalledRunner, SecondOpinion
 
@@ -46,11 +46,11 @@ def answer_document(
         "settings": plain(found.settings),
         "effect": effect_document(found.effect),
         "need": need_document(found.need, exact=found.exact),
-        "rooms": room_documents(found.uses, found.rooms),
+        "rooms": room_documents(found, found.rooms),
         "unused": [unused_document(each) for each in found.unused],
         "unchecked": list(found.unchecked),
         "disk_bytes": found.disk_bytes,
-        "speed": speed_document(found.speed),
+        "speed": speed_document(found.speed if found.subject.makes_text else None),
         "start": start_document(start),
         "refusal": refusal_document(found),
         "table": [cell_document(cell) for cell in cells],
@@ -133,16 +133,18 @@ def item_document(item: Item) -> Document:
     }
 
 
-def room_documents(uses: Iterable[RoomUse], rooms: Iterable[Room]) -> list[Document]:
+def room_documents(found: Answer | None, rooms: Iterable[Room]) -> list[Document]:
     """Return what there is, and what is taken of it."""
-    by_room = {use.room: use for use in uses}
+    by_room = {use.room: use for use in found.uses} if found else {}
     return [
         {
             "places": list(room.places),
             "free_bytes": room.free_bytes,
             "keep_bytes": room.keep_bytes,
             "needed": amount_document(by_room[room].needed) if room in by_room else None,
-            "left_bytes": by_room[room].left_bytes if room in by_room else room.free_bytes,
+            "left_bytes": (
+                found.left_bytes(by_room[room]) if found and room in by_room else room.free_bytes
+            ),
             "missing_bytes": by_room[room].missing_bytes if room in by_room else 0,
         }
         for room in dict.fromkeys((*rooms, *by_room))

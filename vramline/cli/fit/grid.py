@@ -83,7 +83,7 @@ def as_said(question: Question, found: Answer, context: int, cache_type: TensorT
     return Cell(
         context_tokens=context,
         cache_type=cache_type,
-        fits=not missing and need.refusal is None and not found.unchecked,
+        fits=not missing and need.refusal is None and not found.undecided,
         settings=settings,
         left_bytes=None if missing or need.refusal else left_of(uses),
         missing_bytes=missing,

@@ -2,7 +2,7 @@
 
 import json
 
-from vramline.cli.fit.document import learned_document
+from vramline.cli.fit.document import FORMAT, learned_document
 from vramline.cli.fit.lessons import forget_learned, learned_store, read_learned
 from vramline.cli.fit.lines import aligned
 from vramline.cli.fit.words import RUNNERS, count, size
@@ -41,5 +41,5 @@ def forget(which: str, *, as_json: bool) -> int:
         complain("what was learned could not be deleted")
         return 1
     if as_json:
-        return emit(json.dumps({"format": 1, "forgotten": number}, indent=2) + "\n")
+        return emit(json.dumps({"format": FORMAT, "forgotten": number}, indent=2) + "\n")
     return emit(f"Forgot {count(number, 'figure')}.\n" if number else "There was nothing.\n")

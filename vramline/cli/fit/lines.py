@@ -2,9 +2,11 @@
 
 import shutil
 import textwrap
+import unicodedata
 from collections.abc import Iterator, Sequence
 
 GAP = "  "
+CUT = "..."
 NARROWEST = 40
 
 
@@ -27,10 +29,36 @@ def paragraph(text: str, width: int, indent: str = "") -> list[str]:
 
 def aligned(rows: Sequence[Sequence[str]], *, left: int = 1) -> Iterator[str]:
     """Give *rows* in columns: the first *left* of them begin, the others end under each other."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    widths = [max(map(width_of, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = [
-            f"{cell:<{width}}" if at < left else f"{cell:>{width}}"
+            padded(cell, width, left=at < left)
             for at, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         yield GAP.join(cells).rstrip()
+
+
+def padded(text: str, width: int, *, left: bool) -> str:
+    """Return *text* so wide, with what is missing behind it, or before."""
+    space = " " * (width - width_of(text))
+    return text + space if left else space + text
+
+
+def width_of(text: str) -> int:
+    """Return how many columns a terminal takes for it: of some letters two, or none."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(each) else 2 if unicodedata.east_asian_width(each) in "WF" else 1
+        for each in text
+    )
+
+
+def end_of(text: str, width: int) -> str:
+    """Return *text*, or as much of its end as is so wide: what tells names apart stands there."""
+    if width_of(text) <= width:
+        return text
+    text = text[-width:]
+    while width_of(text) > width - len(CUT):
+        text = text[1:]
+    return CUT + text

@@ -1,11 +1,11 @@
 """``vramline fit MODEL --measure``: run it as it was planned, and learn what loading it took."""
 
+import os
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from vramline.cli.fit.answer import Answer
-from vramline.cli.fit.command import start_of
 from vramline.cli.fit.lessons import keep_learned, learned_store
 from vramline.cli.fit.question import Question, exact_need
 from vramline.cli.fit.wanted import WrongUseError
@@ -13,7 +13,7 @@ from vramline.cli.fit.words import Names, names_in
 from vramline.cli.look import Look, as_recorded
 from vramline.cli.output import complain
 from vramline.fit.lessons import Lessons, Loading, lessons_of
-from vramline.fit.plan.flags import device_names
+from vramline.fit.plan.flags import device_names, flags_of
 from vramline.fit.settings import Runner
 from vramline.machine import Machine
 from vramline.units import format_bytes
@@ -35,7 +35,9 @@ def check(question: Question, found: Answer) -> None:
         raise WrongUseError("--measure does not go with --from: nothing is run there")
     if question.runner is not Runner.LLAMA_SERVER or question.runner not in question.here.runners:
         raise WrongUseError("--measure runs llama-server, which was not found here")
-    if not found.fits or found.subject.missing_bytes:
+    if found.subject.missing_bytes:
+        raise WrongUseError("--measure loads the model, and its file is not whole")
+    if not found.fits:
         raise WrongUseError("--measure loads what fits, and this does not")
 
 
@@ -48,9 +50,9 @@ def measure(question: Question, found: Answer, port: int, look: Look) -> int:
     machine = question.here.machine
     if answers(machine, port) is not None:
         raise WrongUseError(f"--measure {port}: another program listens at this port")
-    command = command_of(question, found, port)
+    command, environment = command_of(question, found, port)
     try:
-        process = subprocess.Popen(command)
+        process = subprocess.Popen(command, env={**os.environ, **environment})
     except OSError as error:
         raise WrongUseError(f"{command[0]}: {error.strerror}") from error
     try:
@@ -59,26 +61,26 @@ def measure(question: Question, found: Answer, port: int, look: Look) -> int:
             tell(learn(question, found, process.pid, look), names_in(question.here.snapshot))
         elif process.poll() is None:
             complain("nothing was learned: the model was not loaded in time")
-        return process.wait()
+        return status_of(process.wait())
     except KeyboardInterrupt:  # it got that too
-        return process.wait()
+        return status_of(process.wait())
 
 
-def command_of(question: Question, found: Answer, port: int) -> list[str]:
-    """Return what is run: what the page says, at that port."""
+def status_of(returned: int) -> int:
+    """Return how a process ended as a shell has it, also where it was a signal that ended it."""
+    return returned if returned >= 0 else 128 - returned
+
+
+def command_of(question: Question, found: Answer, port: int) -> tuple[list[str], Mapping[str, str]]:
+    """Return what is run, and in which environment: what the page says, at that port."""
     if found.settings is None:
         raise WrongUseError("--measure loads what fits, and this does not")
-    start = start_of(
-        found.subject,
-        found.settings,
-        names=device_names(question.here.snapshot),
-        blocks=found.candidate.blocks,
-        projector=question.options.projector,
-    )
+    names = device_names(question.here.snapshot)
+    flags = flags_of(found.settings, names=names, blocks=found.candidate.blocks)
     projector = ["--mmproj", question.options.projector] if question.options.projector else []
     program = question.here.runners[Runner.LLAMA_SERVER].path
-    words = [program, "--model", found.subject.path, *projector, *start.flags.arguments]
-    return [*words, "--host", "127.0.0.1", "--port", str(port)]
+    words = [program, "--model", found.subject.path, *projector, *flags.arguments]
+    return [*words, "--host", "127.0.0.1", "--port", str(port)], flags.environment
 
 
 def answers(machine: Machine, port: int) -> int | None:
@@ -119,7 +121,8 @@ def learn(question: Question, found: Answer, pid: int, look: Look) -> Lessons:
             host_bytes=own,
         )
     )
-    keep_learned(learned_store(), lessons.learned)
+    if not keep_learned(learned_store(), lessons.learned):
+        complain("what was learned could not be kept")
     return lessons
 
 

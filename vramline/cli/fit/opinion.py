@@ -58,5 +58,9 @@ def opinion_note(opinion: SecondOpinion, need: MemoryNeed) -> str:
         for here, where in ((False, "on devices"), (True, "on the host"))
         if theirs[here] or own[here]
     ]
-    why = ["it leaves out weights that are rearranged for the processor", *opinion.differs]
-    return f"llama-fit-params says {' and '.join(told)}; {'; '.join(why)}."
+    said = [f"llama-fit-params says {' and '.join(told)}."]
+    if own[True] > theirs[True]:
+        said.append("It leaves out weights that are rearranged for the processor.")
+    if opinion.differs:
+        said.append(f"It could not be told of: {'; '.join(opinion.differs)}.")
+    return " ".join(said)

@@ -13,6 +13,8 @@ from vramline.readings import FrozenDict
 USUAL_PORT = 8080
 """llama-server's."""
 
+RUNNER_NAMES = tuple(runner.value for runner in Runner)
+
 NOTHING_SAID: Mapping[str, Any] = FrozenDict()
 
 
@@ -103,7 +105,7 @@ QUESTIONS: Mapping[str, dict[str, Any]] = {
         "dest": "forgets",
         "nargs": "?",
         "const": "all",
-        "choices": ("all", *Runner),
+        "choices": ("all", *RUNNER_NAMES),
         "metavar": "RUNNER",
         "help": "forget that, of one runner or of all",
     },
@@ -172,9 +174,9 @@ def add_fit(parser: argparse.ArgumentParser) -> None:
 def _add_wishes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--runner",
-        choices=tuple(Runner),
+        choices=RUNNER_NAMES,
         metavar="NAME",
-        help=f"what loads it: {', '.join(Runner)} (not said: what is installed)",
+        help=f"what loads it: {', '.join(RUNNER_NAMES)} (not said: what is installed)",
     )
     parser.add_argument(
         "--keep-free",

@@ -16,6 +16,7 @@ from vramline.fit.settings import HOST
 from vramline.units import format_bytes
 
 INDENT = "  "
+MOST_HOLDERS = 5
 
 
 def page_of(
@@ -51,6 +52,13 @@ def headline(found: Answer, width: int) -> Iterator[str]:
     ]
     yield printable(subject.name)
     yield from paragraph(", ".join(each for each in told if each), width, INDENT)
+    if subject.missing_bytes:
+        yield from paragraph(
+            f"The file is not whole: {format_bytes(subject.missing_bytes)} are missing. "
+            "It cannot be loaded before they are there.",
+            width,
+            INDENT,
+        )
 
 
 def verdict(found: Answer, names: Names, width: int) -> Iterator[str]:
@@ -58,11 +66,12 @@ def verdict(found: Answer, names: Names, width: int) -> Iterator[str]:
     if found.fits is None:
         yield from paragraph(f"Loaded so: {as_judged(found, names)}.", width)
     elif found.fits:
-        yield from paragraph(f"It fits: {as_judged(found, names)}.", width)
+        fits = "It would fit" if found.subject.missing_bytes else "It fits"
+        yield from paragraph(f"{fits}: {as_judged(found, names)}.", width)
     else:
         yield from refusal(found, names, width)
-    if found.fits and (fast := words.speed(found.speed)):
-        yield from paragraph(f"That makes {fast}.", width)
+    if found.fits and found.subject.makes_text and (fast := words.speed(found.speed)):
+        yield from paragraph(f"It makes {fast}.", width)
 
 
 def as_judged(found: Answer, names: Names) -> str:
@@ -71,18 +80,18 @@ def as_judged(found: Answer, names: Names) -> str:
         return ""
     slots = (found.effect.sequences if found.effect else found.settings.sequences) or 1
     where = words.placed(found.settings, found.placement, found.candidate, names)
-    context = f"a context of {found.context_tokens:,} tokens"
+    context = words.context(found.context_tokens)
     if slots > 1:
         shared = found.effect is not None and found.effect.unified
         context += f" that {slots} slots share" if shared else f" for each of {slots} slots"
-    kinds = dict.fromkeys((found.settings.cache_type_k, found.settings.cache_type_v))
-    kept = "" if [*kinds] == ["F16"] else f", kept in {' and '.join(kinds)}"
-    return f"{where}, with {context}{kept}"
+    kinds = (found.settings.cache_type_k, found.settings.cache_type_v)
+    return f"{where}, with {context}{words.kept_in(kinds)}"
 
 
 def refusal(found: Answer, names: Names, width: int) -> Iterator[str]:
     """Say why not."""
-    yield from paragraph(f"It does not fit: {reason(found, names)}.", width)
+    verdict = "Whether it fits is not known" if found.undecided else "It does not fit"
+    yield from paragraph(f"{verdict}: {reason(found, names)}.", width)
     if found.settings is not None:
         tried = "The nearest try" if found.planned else "As it was said"
         yield from paragraph(f"{tried}: {as_judged(found, names)}.", width, INDENT)
@@ -90,20 +99,26 @@ def refusal(found: Answer, names: Names, width: int) -> Iterator[str]:
         if use.missing_bytes and use.room.free_bytes is not None:
             yield from paragraph(short_of(use, names), width, INDENT)
     if found.holders:
-        holders = [words.holding(each) for each in found.holders[:5]]
-        yield from paragraph(f"There {'; '.join(holders)}.", width, INDENT)
+        yield from paragraph(
+            f"{words.holding(found.holders[:MOST_HOLDERS], names)}.", width, INDENT
+        )
+    yield from paragraph(what_helps(found, names), width)
+
+
+def what_helps(found: Answer, names: Names) -> str:
+    """Say what would make it fit; nothing where the reason says that."""
     if found.change:
-        yield from paragraph(f"What would help: {words.change(found.change, names)}.", width)
-    elif found.instead:
+        return f"What would help: {words.change(found.change, names)}."
+    if found.instead:
         choice = found.instead
         where = words.placed(choice.settings, choice.placement, choice.candidate, names)
-        yield from paragraph(
-            f"What would fit: {where}, with a context of {choice.context_tokens:,} tokens "
-            f"(leave out what says where the layers go, and it is chosen so).",
-            width,
+        return (
+            f"What would fit: {where}, with {words.context(choice.context_tokens)} "
+            "(that is chosen where -ngl, -ncmoe, -dev, -ts and --outputs are left out)."
         )
-    elif found.why is not Why.RUNNER:  # which says itself what would help
-        yield "No single change of those that were tried would help."
+    if found.undecided or found.why in (Why.RUNNER, Why.HOST_UNKNOWN):
+        return ""
+    return "No single change of those that were tried would help."
 
 
 def reason(found: Answer, names: Names) -> str:
@@ -121,7 +136,7 @@ def reason(found: Answer, names: Names) -> str:
     ]
     if missing:
         return " and ".join(missing)
-    places = ", ".join(names.in_full(place) for place in found.unchecked)
+    places = words.listed([names.in_text_in_full(place) for place in found.undecided])
     return f"nobody tells what is free on {places}" if places else "there is no room for it"
 
 
@@ -139,10 +154,16 @@ def starting(found: Answer, start: Start | None, width: int) -> Iterator[str]:
     """Say how to run it."""
     if start is None:
         return
-    yield from ("In Python:" if start.is_python else "To run it:",)
-    yield from (INDENT + printable(line) for line in start.lines)  # in one piece, to be copied
+    whole = ", once its file is whole" if found.subject.missing_bytes else ""
+    yield f"To run it{', in Python' if start.is_python else ''}{whole}:"
+    yield from start_lines(start, width)
+
+
+def start_lines(start: Start, width: int) -> Iterator[str]:
+    """Give what is to be done, each line that is to be copied in one piece."""
     for each in start.before:
         yield from paragraph(f"{printable(each)}.", width, INDENT)
+    yield from (INDENT + printable(line) for line in start.lines)
 
 
 def needs(found: Answer, names: Names) -> Iterator[str]:
@@ -182,7 +203,8 @@ def rooms(found: Answer, places: Sequence[str]) -> Iterator[list[str]]:
     uses = [use_at(found, place) for place in places]
     yield ["free now", *(free_words(use.room.free_bytes if use else None) for use in uses)]
     if found.fits:
-        yield ["free afterwards", *(free_words(use.left_bytes if use else None) for use in uses)]
+        left = [found.left_bytes(use) if use else None for use in uses]
+        yield ["free afterwards", *map(free_words, left)]
     yield ["to stay free", *(format_bytes(use.room.keep_bytes) if use else "" for use in uses)]
 
 
@@ -198,32 +220,32 @@ def free_words(size: int | None) -> str:
 
 
 def grid(cells: Sequence[Cell], found: Answer, width: int) -> Iterator[str]:
-    """Give the table of contexts by types of cache."""
-    if not cells:
+    """Give the table of contexts by types of cache, where it tells something."""
+    if not has_cache(found) or all(cell.refusal for cell in cells):
         return
     kinds = list(dict.fromkeys(cell.cache_type for cell in cells))
     contexts = list(dict.fromkeys(cell.context_tokens for cell in cells))
-    by_place = {(cell.context_tokens, cell.cache_type): cell for cell in cells}
+    told = {(cell.context_tokens, cell.cache_type): cell_words(cell, found) for cell in cells}
     head = ["context", *(f"cache in {kind}" for kind in kinds)]
-    rows = [
-        [f"{context:,}", *(cell_words(by_place[context, kind], found) for kind in kinds)]
-        for context in contexts
-    ]
+    rows = [[f"{each:,}", *(told[each, kind] for kind in kinds)] for each in contexts]
     slots = (found.settings.sequences if found.settings else None) or 1
-    each = "context of a slot" if slots > 1 else "context"
-    caption = f"What is left, or missing, by {each} and by the type that the cache is kept in"
-    if any(cell.fits and "CPU" in cell_words(cell, found) for cell in cells):
+    which = "context of a slot" if slots > 1 else "context"
+    caption = f"What is left, or missing, by {which} and by the type that the cache is kept in"
+    if any("on CPU" in each for each in told.values()):
         caption += " (on CPU: layers, or their experts, that stay on the processor)"
     yield from paragraph(f"{caption}:", width)
     yield from aligned([head, *rows], left=0)
 
 
+def has_cache(found: Answer) -> bool:
+    """Tell whether what it takes grows with the context: a recurrent state does not."""
+    return found.need is not None and any(item.part is Part.KV_CACHE for item in found.need.items)
+
+
 def cell_words(cell: Cell, found: Answer) -> str:
     """Return one cell."""
     if not cell.fits or cell.settings is None:
-        if cell.refusal:
-            return "not possible"
-        return f"no, {format_bytes(cell.missing_bytes)} short" if cell.missing_bytes else "no"
+        return cell_refusal(cell, found)
     settings, blocks = cell.settings, found.candidate.blocks
     left = "fits" if cell.left_bytes is None else f"{format_bytes(cell.left_bytes)} left"
     if not settings.devices or not settings.device_layers:
@@ -233,3 +255,12 @@ def cell_words(cell: Cell, found: Answer) -> str:
     if settings.device_layers <= blocks:
         return f"{blocks + 1 - settings.device_layers} of {blocks + 1} on CPU"
     return left
+
+
+def cell_refusal(cell: Cell, found: Answer) -> str:
+    """Return one cell of what does not fit, or is not known to."""
+    if cell.refusal:
+        return "not possible"
+    if cell.missing_bytes:
+        return f"no, {format_bytes(cell.missing_bytes)} short"
+    return "not known" if found.undecided else "no"

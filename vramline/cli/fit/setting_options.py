@@ -43,9 +43,24 @@ SETTINGS = (
         take=tokens,
         help="the context, of all slots together (0: what the model was trained on)",
     ),
-    Row(flags=("-np", "--parallel"), field="sequences", take=count, help="slots"),
-    Row(flags=("-b", "--batch-size"), field="batch_tokens", take=count, help="batch"),
-    Row(flags=("-ub", "--ubatch-size"), field="micro_batch_tokens", take=count, help="micro-batch"),
+    Row(
+        flags=("-np", "--parallel"),
+        field="sequences",
+        take=count,
+        help="slots: how many conversations at once",
+    ),
+    Row(
+        flags=("-b", "--batch-size"),
+        field="batch_tokens",
+        take=count,
+        help="the most tokens of prompts that are taken at once",
+    ),
+    Row(
+        flags=("-ub", "--ubatch-size"),
+        field="micro_batch_tokens",
+        take=count,
+        help="the most tokens that are computed at once",
+    ),
     Row(
         flags=("-fa", "--flash-attn"),
         field="flash_attention",
@@ -86,6 +101,12 @@ SETTINGS = (
         help="sliding windows keep every cell",
     ),
     Row(
+        flags=("--no-swa-full",),
+        field="full_window_cache",
+        value=False,
+        help="sliding windows keep only their own cells",
+    ),
+    Row(
         flags=("-ngl", "--gpu-layers", "--n-gpu-layers"),
         field="device_layers",
         take=layers,
@@ -107,9 +128,14 @@ SETTINGS = (
         flags=("-nkvo", "--no-kv-offload"),
         field="cache_on_devices",
         value=False,
-        help="caches on the host",
+        help="the cache stays on the host",
     ),
-    Row(flags=("--no-mmap",), field="map_file", value=False, help="weights are copied"),
+    Row(
+        flags=("--no-mmap",),
+        field="map_file",
+        value=False,
+        help="weights are copied into memory, not mapped from the file",
+    ),
     Row(
         flags=("-nr", "--no-repack"),
         field="repack",
@@ -127,7 +153,7 @@ SETTINGS = (
         flags=("--embeddings", "--embedding"),
         field="embeddings",
         value=True,
-        help="for embeddings",
+        help="load it for embeddings",
     ),
     Row(
         flags=("--outputs",),

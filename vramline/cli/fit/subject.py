@@ -77,6 +77,11 @@ class Subject:
         )
 
     @property
+    def makes_text(self) -> bool:
+        """Tell a model that writes from one that only reads, as those for embeddings."""
+        return not isinstance(self.layout, Layout) or self.layout.shape.causal
+
+    @property
     def family(self) -> str:
         """Return what it shares with the same model at other quantisations: its name without."""
         bare = re.sub(r"[^a-z0-9]+", "-", IN_A_NAME.sub("", self.name.casefold())).strip("-")

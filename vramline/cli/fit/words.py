@@ -1,6 +1,6 @@
 """What a person is told of plans, refusals and needs."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from vramline.cli.words import CAUSES, printable, vendor_name
@@ -11,7 +11,7 @@ from vramline.fit.plan.speed import Speed
 from vramline.fit.plan.values import Change, ChangeKind, Holder, HolderKind
 from vramline.fit.plan.wish import Placement
 from vramline.fit.settings import ALL_LAYERS, HOST, Runner, Settings
-from vramline.readings import GpuReading, Snapshot
+from vramline.readings import Cause, GpuReading, Snapshot
 from vramline.units import format_bytes
 
 PARTS = {
@@ -61,6 +61,15 @@ class Names:
         """Return the short name with what the device is."""
         return self.full.get(place) or self.of(place)
 
+    def in_text(self, place: str) -> str:
+        """Return the short name as a sentence has it."""
+        short = self.of(place)
+        return f"the {short}" if short in ("host", "GPU") else short
+
+    def in_text_in_full(self, place: str) -> str:
+        """Return the same with what the device is."""
+        return self.in_text(place).removesuffix(self.of(place)) + self.in_full(place)
+
 
 def names_in(snapshot: Snapshot) -> Names:
     """Return what the places of a machine are called."""
@@ -93,6 +102,17 @@ def count(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
+def context(tokens: int) -> str:
+    """Return a context's length."""
+    return f"a context of {count(tokens, 'token')}"
+
+
+def kept_in(kinds: Iterable[str]) -> str:
+    """Return what a context's cache is kept in, unless it is the usual."""
+    found = listed(list(dict.fromkeys(kinds)))
+    return "" if found == "F16" else f", its cache in {found}"
+
+
 def parameters(number: int | None) -> str:
     """Return how large a model is, as people say it."""
     if not number:
@@ -105,11 +125,12 @@ def parameters(number: int | None) -> str:
 
 def devices_of(settings: Settings, names: Names) -> str:
     """Return the devices that layers are put on, in words."""
-    found = [names.of(device.uid) for device in settings.devices]
-    if not found:
-        return "GPU"
-    shown = f"{', '.join(found[:-1])} and {found[-1]}" if len(found) > 1 else found[0]
-    return shown if shown != "GPU" else "the GPU"
+    return listed([names.in_text(device.uid) for device in settings.devices]) or "the GPU"
+
+
+def listed(found: Sequence[str]) -> str:
+    """Return several things as a sentence has them."""
+    return f"{', '.join(found[:-1])} and {found[-1]}" if len(found) > 1 else "".join(found)
 
 
 def placed(
@@ -123,7 +144,8 @@ def placed(
         return f"all of it on {where}, in memory that it shares with the host"
     if settings.host_expert_layers:
         many = min(settings.host_expert_layers, candidate.blocks)
-        return f"on {where}, but for the experts of {count(many, 'layer')} of {candidate.blocks}"
+        whose = "all" if many == candidate.blocks else f"{many} of {candidate.blocks}"
+        return f"on {where}, but for the experts of {whose} layers, which stay on the host"
     if settings.device_layers < layers:
         return (
             f"{settings.device_layers} of {layers} layers on {where}, the others on the processor"
@@ -147,19 +169,14 @@ def placed_shortly(settings: Settings, candidate: Candidate, names: Names) -> st
 
 def room_name(room: Room, names: Names) -> str:
     """Return what a room is called."""
-    if HOST in room.places:
-        return "the host"
-    where = names.of(room.places[0])
-    return "the GPU" if where == "GPU" else where
+    return names.in_text(HOST if HOST in room.places else room.places[0])
 
 
 def speed(found: Speed | None) -> str:
     """Return how fast it goes, as far as that is known."""
-    if found is None or found.high is None:
-        return ""
-    if found.low is None:
-        return f"at most {found.high:.0f} tokens a second, as a part is read from the host's memory"
-    return f"{found.low:.0f} to {found.high:.0f} tokens a second"
+    if found is None or found.high is None or found.low is None:
+        return ""  # the devices alone would be fast: the less lies on them, the faster
+    return f"{found.low:,.0f} to {found.high:,.0f} tokens a second"
 
 
 def holder(found: Holder) -> str:
@@ -170,11 +187,14 @@ def holder(found: Holder) -> str:
     return f"the loaded model {who}" if found.kind is HolderKind.LOADED_MODEL else who
 
 
-def holding(found: Holder) -> str:
-    """Return who holds memory, and how much."""
-    much = "some" if found.held_bytes is None else format_bytes(found.held_bytes)
-    back = ", and can be unloaded" if found.can_be_unloaded else ""
-    return f"{holder(found)} holds {much}{back}"
+def holding(found: Sequence[Holder], names: Names) -> str:
+    """Return who holds memory where, and how much."""
+    by_place: dict[str, list[str]] = {}
+    for each in found:
+        much = "some" if each.held_bytes is None else format_bytes(each.held_bytes)
+        back = " (and can be unloaded)" if each.can_be_unloaded else ""
+        by_place.setdefault(each.place, []).append(f"{holder(each)} holds {much}{back}")
+    return ". ".join(f"On {names.in_text(place)}, {listed(who)}" for place, who in by_place.items())
 
 
 def change(found: Change, names: Names) -> str:
@@ -183,7 +203,7 @@ def change(found: Change, names: Names) -> str:
     slots = choice.settings.sequences or 1
     who = holder(found.holder) if found.holder else "that process"
     first = {
-        ChangeKind.SHORTER_CONTEXT: f"a context of {choice.context_tokens:,} tokens would fit",
+        ChangeKind.SHORTER_CONTEXT: f"{context(choice.context_tokens)} would fit",
         ChangeKind.CACHE_TYPE: f"a cache of type {choice.cache_type} would fit",
         ChangeKind.FEWER_SLOTS: f"with {count(slots, 'slot')} it would fit",
         ChangeKind.ON_HOST: "with a part of it on the processor it would fit",
@@ -199,4 +219,10 @@ def left_out(found: Unused, names: Names, runner: Runner) -> str:
     why = WHY_NOT[found.why].format(runner=RUNNERS[runner])
     if found.why is WhyNot.UNKNOWN_FREE and found.cause:
         why = f"{why}: {CAUSES[found.cause].format(device='GPU')}"
-    return f"{names.in_full(found.uid)} is left out: {why}"
+    return f"{names.in_full(found.uid)} is left out: {why}."
+
+
+def not_known(place: str, names: Names, cause: Cause | None) -> str:
+    """Return that nobody tells what is free in a place, and why."""
+    why = f": {CAUSES[cause].format(device='GPU')}" if cause else ""
+    return f"What is free on {names.in_text_in_full(place)} is not known{why}."

@@ -1,6 +1,7 @@
 """``vramline models``: the models on this disk, which of them fit now, and which one to run."""
 
 import json
+import sys
 from collections.abc import Iterator
 
 from vramline.cli.fit.command import Start, start_of
@@ -18,6 +19,7 @@ from vramline.cli.options import Options
 from vramline.cli.output import emit
 from vramline.fit.library import Library, Place
 from vramline.fit.plan.flags import device_names
+from vramline.fit.settings import HOST
 
 NOTHING_FITS = 1
 
@@ -44,7 +46,7 @@ def as_text(
 ) -> str:
     """Return the models for a person."""
     names, width = names_in(here.snapshot), page_width()
-    if not listing.lines and not listing.broken:
+    if not listing.lines and not listing.broken and not listing.left_out:
         page = "\n".join(empty_page(where, width)) + "\n"
     else:
         page = page_of(
@@ -54,6 +56,7 @@ def as_text(
             start=start_for(listing, here),
             unreadable=found.unreadable,
             notes=list(notes(listing, here, names)),
+            is_cut=sys.stdout is not None and sys.stdout.isatty(),  # a program wants whole names
         )
     return f"{told}\n\n{page}" if told else page
 
@@ -95,4 +98,5 @@ def notes(listing: Listing, here: Here, names: Names) -> Iterator[str]:
         return
     runner = listing.lines[0].runner
     yield from of_the_runner(runner, here, said=False)
-    yield from of_the_machine(listing.unused, (), here, names, runner)
+    unchecked = [HOST] if here.snapshot.host.memory_available_bytes is None else []
+    yield from of_the_machine(listing.unused, unchecked, here, names, runner)

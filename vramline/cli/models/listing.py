@@ -1,6 +1,7 @@
 """Every model on this disk, with where it would run now, the best first."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from vramline.cli.fit.estimating import Estimator
@@ -29,13 +30,19 @@ class Line:
 
     Attributes:
         choice: How it would run; ``None``: not now.
-        missing_bytes: By how much it misses then, where that is known.
+        refusal: Why not, then, with what was wanted, not with the least that would do.
     """
 
     subject: Subject
     runner: Runner
     choice: Choice | None = None
-    missing_bytes: int | None = None
+    refusal: Refusal | None = None
+
+    @property
+    def missing_bytes(self) -> int | None:
+        """By how much it misses, where that is known and is what it lacks."""
+        uses = self.refusal.uses if self.refusal else ()
+        return sum(use.missing_bytes for use in uses) or None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,12 +61,14 @@ class Listing:
         lines: Those that are shown, the best first.
         more: How many others there are.
         better: Why models that are better than the first are not run as it is.
+        left_out: How many the asked runner does not load at all, by why.
     """
 
     lines: tuple[Line, ...]
     more: int
     better: tuple[Refusal, ...]
     broken: tuple[Broken, ...]
+    left_out: Mapping[str, int]
     rooms: tuple[Room, ...] = ()
     unused: tuple[Unused, ...] = ()
 
@@ -68,15 +77,10 @@ class Listing:
         """What to run."""
         return self.lines[0] if self.lines and self.lines[0].choice else None
 
-    @property
-    def fitting(self) -> int:
-        """How many of those that are shown can be run."""
-        return sum(line.choice is not None for line in self.lines)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """The models that one runner is to load, and the plan for them."""
+    """The models of one kind that one runner is to load, and the plan for them."""
 
     runner: Runner
     wish: Wish
@@ -84,25 +88,30 @@ class Group:
     plan: Plan
     case: Case
 
+    def has(self, subject: Subject) -> bool:
+        """Tell whether it is one of these."""
+        return any(subject is each for each in self.subjects.values())
+
 
 def listing_of(found: Library, here: Here, options: FitOptions) -> Listing:
     """Return every model in order."""
     subjects, broken = subjects_of(found.models)
     most = len(subjects) if options.everything else SHOWN
-    kept, refused = by_runner(subjects, here, options)
-    groups = [group_of(runner, each, here, options, most) for runner, each in kept.items()]
+    kept, left_out = by_runner(subjects, here, options)
+    groups = [group_of(runner, each, here, options, most) for (runner, _), each in kept.items()]
     fitting = [line for group in groups for line in fitting_lines(group)]
     fitting.sort(key=lambda line: order_of(line, groups))
     lines = fitting[:most]
     if len(lines) < most:
         lines += other_lines(groups, {id(line.subject) for line in fitting}, most - len(lines))
-    first = lines[0].runner if lines else None
-    chosen = next((group for group in groups if group.runner is first), None)
+    first = lines[0].subject if lines else None
+    chosen = next((group for group in groups if first and group.has(first)), None)
     return Listing(
         lines=tuple(lines),
-        more=len(subjects) - len(refused) - len(lines),
+        more=len(subjects) - sum(left_out.values()) - len(lines),
         better=chosen.plan.refusals if chosen and lines[0].choice else (),
-        broken=(*(Broken(found=model, why=why) for model, why in broken),),
+        broken=tuple(Broken(found=model, why=why) for model, why in broken),
+        left_out=left_out,
         rooms=chosen.plan.rooms if chosen else (),
         unused=chosen.plan.unused if chosen else (),
     )
@@ -110,16 +119,21 @@ def listing_of(found: Library, here: Here, options: FitOptions) -> Listing:
 
 def by_runner(
     subjects: Iterable[Subject], here: Here, options: FitOptions
-) -> tuple[dict[Runner, list[Subject]], list[Subject]]:
-    """Return the models by what is to load them, and those that the asked runner cannot load."""
-    kept: dict[Runner, list[Subject]] = {}
-    refused = []
+) -> tuple[dict[tuple[Runner, bool], list[Subject]], Counter[str]]:
+    """Return the models by what is to load them, and how many the asked runner does not load.
+
+    Those that only read are a kind of their own: no size makes them better than one that writes.
+    """
+    kept: dict[tuple[Runner, bool], list[Subject]] = {}
+    left_out: Counter[str] = Counter()
     for subject in subjects:
         try:
-            kept.setdefault(runner_for(subject, here, options), []).append(subject)
-        except WrongUseError:
-            refused.append(subject)
-    return kept, refused
+            kind = runner_for(subject, here, options), subject.makes_text
+        except WrongUseError as error:
+            left_out[str(error)] += 1
+        else:
+            kept.setdefault(kind, []).append(subject)
+    return kept, left_out
 
 
 def group_of(
@@ -179,15 +193,19 @@ def other_lines(groups: Sequence[Group], known: set[int], most: int) -> list[Lin
     """Return the models that cannot be run now, those that miss by least first."""
     lines: list[Line] = []
     for group in groups:
-        told = {refusal.candidate.path: refusal for refusal in group.plan.refusals}
         for ranked in group.plan.ranking:
             subject = group.subjects[id(ranked.candidate.layout)]
             if id(subject) in known or len(lines) >= most:
                 continue
-            refusal = told.get(subject.path) or group.case.refuse(ranked.candidate)
-            missing = sum(use.missing_bytes for use in refusal.uses) if refusal else 0
-            lines.append(Line(subject=subject, runner=group.runner, missing_bytes=missing or None))
-    return sorted(lines, key=lambda line: (line.missing_bytes or 0, line.subject.name))
+            refusal = group.case.refuse(ranked.candidate)
+            lines.append(Line(subject=subject, runner=group.runner, refusal=refusal))
+    return sorted(lines, key=nearness)
+
+
+def nearness(line: Line) -> tuple[object, ...]:
+    """Return what puts the models that cannot be run into order: who misses by least is first."""
+    missing = line.missing_bytes
+    return not line.subject.makes_text, missing is None, missing or 0, line.subject.name
 
 
 def order_of(line: Line, groups: Sequence[Group]) -> tuple[object, ...]:
@@ -198,6 +216,7 @@ def order_of(line: Line, groups: Sequence[Group]) -> tuple[object, ...]:
         return ()
     wanted = wish.context_tokens or wish.least_context_tokens
     return (
+        not line.subject.makes_text,
         wish.placements.index(choice.placement),
         -min(choice.context_tokens, wanted),
         quality_cost(choice.candidate),

@@ -13,7 +13,7 @@ several buffers; their sum may differ a little from the one that is replayed her
 
 from collections.abc import Sequence
 
-from vramline.fit.compute.operation import Operation
+from vramline.fit.compute.operation import IN_PLACE, Operation
 
 ENDLESS = 1 << 62
 
@@ -93,30 +93,35 @@ class Replay:
             if operation.leaf:
                 self._allocate(at)
         nodes = [at for at, operation in enumerate(operations) if not operation.leaf]
-        for at in nodes:
-            self._count(operations[at], at)
+        self._count(nodes)
+        readers, views = self._readers, self._views
         for at in nodes:
             self._allocate(at)
             for source in operations[at].sources:
-                self._read(source)
+                readers[source] -= 1
+                if not (readers[source] or views[source]):
+                    self._free(source)
 
-    def _count(self, operation: Operation, at: int) -> None:
+    def _count(self, nodes: Sequence[int]) -> None:
         """Count who reads what, and place inputs before anything can be written over them."""
-        if operation.view >= 0:
-            self._views[operation.view] += 1
-        if operation.input:
-            self._allocate(at)
-        for source in operation.sources:
-            self._readers[source] += 1
-            if self._operations[source].input:
-                self._allocate(source)
+        operations, readers, views = self._operations, self._readers, self._views
+        for at in nodes:
+            operation = operations[at]
+            if operation.view >= 0:
+                views[operation.view] += 1
+            if operation.input:
+                self._allocate(at)
+            for source in operation.sources:
+                readers[source] += 1
+                if operations[source].input:
+                    self._allocate(source)
 
     def _allocate(self, at: int) -> None:
         operation = self._operations[at]
         if operation.external or operation.view >= 0 or self._placed[at]:
             return
         self._placed[at] = True
-        if operation.in_place and self._reuse(at, operation):
+        if operation.op in IN_PLACE and self._reuse(at, operation):
             return
         self._place[at] = operation.buffer
         self._start[at] = self.buffers[operation.buffer].take(operation.size)
@@ -139,11 +144,8 @@ class Replay:
             return True
         return False
 
-    def _read(self, source: int) -> None:
-        """A reader has run: free what nobody needs any more."""
-        self._readers[source] -= 1
-        if self._readers[source] or self._views[source]:
-            return
+    def _free(self, source: int) -> None:
+        """Free what nobody reads any more; of a view, what it shows, if nobody else shows it."""
         view = self._operations[source].view
         if view >= 0:
             self._views[view] -= 1

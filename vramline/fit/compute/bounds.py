@@ -11,11 +11,12 @@ from operator import sub
 from vramline.fit.amounts import Amount, Item, Part
 from vramline.fit.buffers import HOST_BUFFER
 from vramline.fit.cache import NO_CACHE, window_cells
-from vramline.fit.compute.placement import PIPELINED_COPIES
-from vramline.fit.compute.supported import attends_everywhere
+from vramline.fit.compute.flash import attends_everywhere
+from vramline.fit.compute.placement import copies_of_inputs
+from vramline.fit.compute.supported import OFFLOADED_BATCH
 from vramline.fit.items import Layout
-from vramline.fit.places import Span, spread
-from vramline.fit.settings import HOST, Backend, FlashAttention, Settings, take_effect
+from vramline.fit.places import Span, all_on_devices, spread
+from vramline.fit.settings import HOST, Backend, FlashAttention, Settings, padded, take_effect
 from vramline.fit.tensor_types import TensorType
 
 RULE = "https://github.com/ggml-org/ggml/blob/master/src/ggml-alloc.c"
@@ -84,15 +85,14 @@ class Closed:
         self._effect = effect
         tokens = min(effect.context_tokens, effect.micro_batch_tokens)
         self._outputs = min(tokens, effect.outputs)
-        self._tokens = tokens = -(-tokens // effect.sequences) * effect.sequences
+        self._tokens = tokens = padded(tokens, effect.sequences)
         self._hidden = FLOAT * tokens * shape.embedding_length
-        self.spans = spread(settings, layout.weights.block_count)
-        devices = len(settings.devices)
-        whole = devices > 0 and settings.device_layers > layout.weights.block_count
-        # Nothing of the layers is on the host.
-        self._apart = whole and settings.cache_on_devices and not settings.host_expert_layers
-        self._copies = PIPELINED_COPIES if self._apart and devices > 1 else 1
-        self._runs = devices == 0 or attends_everywhere(shape, settings)
+        blocks = layout.weights.block_count
+        self.spans = spread(settings, blocks)
+        self._apart = all_on_devices(settings, blocks)
+        self._copies = copies_of_inputs(settings, blocks)
+        self._runs = attends_everywhere(shape, settings)
+        self._mixed = shape.widest.recurrent or shape.architecture in MIXED
         self._on, self._off = self._flash()
         cells = self._mask_cells() * tokens
         self._masks = (
@@ -112,8 +112,10 @@ class Closed:
             return low, high + self._section + self._halves(TensorType.F32)
         low = self._copies * (self._masks[0] + hidden) if shape.known else 0
         if not (self._apart and self._runs):
-            high += self._section + self._halves(TensorType.F32) + self._caches_brought()
-        return low, high
+            high += self._section + self._halves(TensorType.F32)
+            if self._mixed or self._off or not self._runs:
+                high += self._caches_brought()
+        return low, high + self._copied_for_attention(self._caches_brought())
 
     def device(self, number: int, span: Span | None) -> tuple[int, int]:
         """Return one device's bounds. The first one computes for the host too."""
@@ -129,6 +131,7 @@ class Closed:
         if self._copies > 1 and shape.widest.recurrent:
             # What is handed on is held with the states' copies.
             high += self._section // 8
+        high += self._copied_for_attention(0)
         low = 0
         if span is not None and self._apart and len(self.spans) == 2:
             low = max(self._low_section(), self._low_logits())
@@ -146,8 +149,7 @@ class Closed:
             return on, not on
         if not settings.devices or settings.cache_type_v.elements_per_block > 1:
             return True, False
-        mixed = shape.widest.recurrent or shape.architecture in MIXED
-        if self._runs and settings.cache_on_devices and (self._apart or not mixed):
+        if self._runs and settings.cache_on_devices and (self._apart or not self._mixed):
             return True, False
         return self._runs or not self._apart, True
 
@@ -183,7 +185,8 @@ class Closed:
         low = self._hidden + FLOAT * tokens * times * rows
         if not self._on and widest.full and shape.architecture not in NO_CACHE:
             low = max(low, FLOAT * tokens * self._effect.cells * widest.heads)
-        if widest.alike or not (widest.full and widest.windowed):
+        elsewhere = self._on and not self._runs
+        if not elsewhere and (widest.alike or not (widest.full and widest.windowed)):
             low += self._masks[0]
         return low if shape.known else low // UNKNOWN_FACTOR
 
@@ -269,10 +272,24 @@ class Closed:
         row += settings.cache_type_v.row_bytes(widest.value)
         return self._copies * self._effect.context_tokens * row * (2 + widest.sharing)
 
+    def _copied_for_attention(self, caches: int) -> int:
+        """Return what is copied, and never freed, for attention that only the host computes.
+
+        *caches* is what a layer reads there of caches in other places.
+        """
+        if self._copies == 1 or self._runs or not self._on:
+            return 0
+        widest = self._shape.widest
+        handed = FLOAT * self._tokens * (widest.query + widest.output)
+        return len(self._shape.layers) * (caches + self._copies * handed)
+
     def _weights_brought(self) -> int:
         """Return the most that weights brought from the host take at one time, padded."""
         stack = self._layout.weights.stack(HOST_BUFFER)
         blocks: int = max(map(sub, stack.blocks[1:], stack.blocks))
         experts: int = max(map(sub, stack.experts[1:], stack.experts))
         largest = max(blocks, experts, stack.head, stack.tied, stack.first)
+        if self._tokens < OFFLOADED_BATCH:
+            # Products are computed where their matrices are; norms and biases are small.
+            return largest // 16
         return largest + largest // 16

@@ -10,8 +10,9 @@ from vramline.errors import ModelFormatError
 from vramline.fit.compute import graph as ops
 from vramline.fit.compute.graph import F16, F32, I32, I64, Graph, Node
 from vramline.fit.keys import Keys
+from vramline.fit.layers import LayerShape
 from vramline.fit.model import Model
-from vramline.fit.shape import LayerShape, Shape
+from vramline.fit.shape import Shape
 from vramline.fit.tensor_types import TensorType
 
 UNROTATED = frozenset((TensorType.F32, TensorType.F16, TensorType.BF16))
@@ -73,15 +74,7 @@ class Build:
     def weight(self, name: str, layer: int | None = None) -> Node | None:
         """Return a weight, ``None`` where the model has none of that name."""
         full = name if layer is None else f"blk.{layer}.{name}"
-        found = self._weights.get(full)
-        if found is None:
-            tensor = self._tensors.get(full)
-            if tensor is None:
-                return None
-            found = ops.leaf(tensor.type, *tensor.shape)
-            found.name, found.layer, found.external = full, layer, True
-            self._weights[full] = found
-        return found
+        return self._weight(full, full, layer)
 
     def need(self, name: str, layer: int | None = None) -> Node:
         """Return a weight without which the model cannot be loaded."""
@@ -95,15 +88,16 @@ class Build:
 
     def shared(self, name: str, layer: int) -> Node | None:
         """Return a weight that every place with a layer that uses it has a copy of."""
-        key = f"{name} of {layer}"
+        return self._weight(f"{name} of {layer}", name, layer)
+
+    def _weight(self, key: str, name: str, layer: int | None) -> Node | None:
         found = self._weights.get(key)
         if found is None:
             tensor = self._tensors.get(name)
             if tensor is None:
                 return None
-            found = ops.leaf(tensor.type, *tensor.shape)
+            found = self._weights[key] = ops.leaf(tensor.type, *tensor.shape)
             found.name, found.layer, found.external = name, layer, True
-            self._weights[key] = found
         return found
 
     def state(self, name: str, layer: int, kind: TensorType, *lengths: int) -> Node:
@@ -132,9 +126,7 @@ class Build:
 
     def embed_scaled(self) -> Node:
         """Return the tokens' embeddings, times a number where the header has one."""
-        tokens = self.input("inp_tokens", I32, self.batch.tokens)
-        hidden = self.expand(ops.rows(self.need("token_embd.weight"), tokens))
-        self.expand(self.input("inp_embd", F32, self.shape.embedding_length, self.batch.tokens))
+        hidden = self.embed()
         if self.keys.real("embedding_scale", 0.0):
             hidden = self.expand(ops.scale(hidden))
         return hidden

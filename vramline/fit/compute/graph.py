@@ -15,9 +15,10 @@ F32, F16, I32, I64 = TensorType.F32, TensorType.F16, TensorType.I32, TensorType.
 
 def strides_of(kind: TensorType, lengths: Lengths) -> Lengths:
     """Return the strides of a tensor that lies without gaps, in bytes."""
-    row = kind.row_bytes(lengths[0])
-    plane = row * lengths[1]
-    return (kind.bytes_per_block, row, plane, plane * lengths[2])
+    one, two, three, _ = lengths
+    row = kind.row_bytes(one)
+    plane = row * two
+    return (kind.bytes_per_block, row, plane, plane * three)
 
 
 class Node:
@@ -93,15 +94,16 @@ class Graph:
 
     def expand(self, node: Node) -> Node:
         """Add *node*, behind all that it reads and that is not in the graph yet."""
-        if node in self._seen:
+        seen = self._seen
+        if node in seen:
             return node
         stack = [(node, iter(node.sources))]
-        self._seen.add(node)
+        seen.add(node)
         while stack:
             top, rest = stack[-1]
             for source in rest:
-                if source not in self._seen:
-                    self._seen.add(source)
+                if source not in seen:
+                    seen.add(source)
                     stack.append((source, iter(source.sources)))
                     break
             else:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from vramline.fit.buffers import HOST_BUFFER
 from vramline.fit.compute import delta, gemma, gemma_per_layer, hybrid, latent, others, plain, rwkv
 from vramline.fit.compute.build import Batch, Build
 from vramline.fit.compute.graph import Graph
@@ -45,14 +46,13 @@ def graph_of(model: Model, shape: Shape, batch: Batch) -> Graph:
     return build.graph
 
 
-def operations(graph: Graph, alignment: int = 32) -> list[Operation]:
-    """Return the graph as the allocator sees it, all in one buffer of that alignment."""
-    every = [*graph.leaves, *graph.nodes]
+def operations(graph: Graph) -> list[Operation]:
+    """Return the graph as the allocator sees it, all in one buffer of the host's."""
+    every, alignment = [*graph.leaves, *graph.nodes], HOST_BUFFER.alignment_bytes
     for at, node in enumerate(every):
         node.at = at
     return [
         Operation(
-            name=node.name,
             op=node.op,
             size=-(-node.kind.row_bytes(node.count) // alignment) * alignment,
             layout=(node.kind, node.lengths, node.strides),

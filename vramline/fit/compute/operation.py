@@ -27,7 +27,6 @@ class Operation(NamedTuple):
         buffer: Which of the graph's buffers it is placed in.
     """
 
-    name: str
     op: str
     size: int
     layout: object
@@ -38,8 +37,3 @@ class Operation(NamedTuple):
     input: bool = False
     output: bool = False
     buffer: int = 0
-
-    @property
-    def in_place(self) -> bool:
-        """Whether its result may be written over a source."""
-        return self.op in IN_PLACE

@@ -4,10 +4,10 @@ The scheduler's order too: it asks the devices first.
 https://github.com/ggml-org/llama.cpp/blob/master/src/llama-context.cpp
 """
 
-from vramline.fit.buffers import HOST_BUFFER, Buffer
+from vramline.fit.buffers import BUFFERS, HOST_BUFFER
 from vramline.fit.compute.graph import Node
-from vramline.fit.places import spread
-from vramline.fit.settings import HOST, Settings
+from vramline.fit.places import all_on_devices, layers_on_devices, spread
+from vramline.fit.settings import HOST, Backend, Settings, padded
 from vramline.fit.tensor_types import TensorType
 from vramline.fit.weights import EXPERTS, NORM_IS_OUTPUT, SLOTS, Slot
 
@@ -20,7 +20,7 @@ TIED = "token_embd.weight (copy)"
 PIPELINED_COPIES = 4
 """``GGML_SCHED_MAX_COPIES``"""
 
-CUDA = Buffer(alignment_bytes=128, row_padding=512)
+CUDA = BUFFERS[Backend.CUDA].plain
 
 
 class Placement:
@@ -47,17 +47,11 @@ class Placement:
             self.blocks[span.begin : span.end] = [number] * (span.end - span.begin)
             if span.has_output:
                 self.output = number
-        self.whole = self.host > 0 and settings.device_layers > blocks
+        self.whole = layers_on_devices(settings, blocks) > blocks
         self.caches_on_devices = settings.cache_on_devices
         self._host_experts = settings.host_expert_layers
         self._output_norm = "token_embd_norm" if architecture in NORM_IS_OUTPUT else ""
-        self.copies = PIPELINED_COPIES if self._pipelined else 1
-
-    @property
-    def _pipelined(self) -> bool:
-        """Whether devices work on several batches at once: only if nothing stays on the host."""
-        several = self.host > 1 and self.whole
-        return several and self.caches_on_devices and not self._host_experts
+        self.copies = copies_of_inputs(settings, blocks)
 
     def of(self, leaf: Node) -> int:
         """Return the number of the place that a weight or a cache lies in."""
@@ -75,20 +69,22 @@ class Placement:
 
     def bytes_in(self, node: Node, place: int, sources: tuple[Node, ...]) -> int:
         """Return what *node* takes in the buffer of a place, where it reads *sources*."""
-        size, buffer = extent(node), HOST_BUFFER
-        if place != self.host:
-            buffer = CUDA
-            if node.op == "FLASH_ATTN_EXT":
-                size = with_halves(sources[1], sources[2], size)
-            kind, over = node.kind, node.lengths[0] % buffer.row_padding
-            if over and kind.elements_per_block > 1:
-                size += kind.row_bytes(buffer.row_padding - over)
-        return padded(size, buffer.alignment_bytes)
+        # What is computed lies without gaps: only a copy of a view has them.
+        size = extent(node) if node.op == "NONE" else node.strides[3] * node.lengths[3]
+        if place == self.host:
+            return padded(size, HOST_BUFFER.alignment_bytes)
+        if node.op == "FLASH_ATTN_EXT":
+            size = with_halves(sources[1], sources[2], size)
+        kind = node.kind
+        if kind.elements_per_block > 1 and node.lengths[0] % CUDA.row_padding:
+            size += kind.row_bytes(CUDA.row_padding - node.lengths[0] % CUDA.row_padding)
+        return padded(size, CUDA.alignment_bytes)
 
 
-def padded(size: int, alignment: int) -> int:
-    """Return *size* rounded up."""
-    return -(-size // alignment) * alignment
+def copies_of_inputs(settings: Settings, blocks: int) -> int:
+    """Return how often each input is there: devices share several batches if all is on them."""
+    several = len(settings.devices) > 1 and all_on_devices(settings, blocks)
+    return PIPELINED_COPIES if several else 1
 
 
 def extent(node: Node) -> int:

@@ -18,7 +18,7 @@ from vramline.fit.compute.feed_forward import (
     scaled_experts,
 )
 from vramline.fit.compute.graph import F32, Node
-from vramline.fit.shape import Window
+from vramline.fit.layers import Window
 
 PLAIN_EXPERTS = Experts()
 

@@ -44,6 +44,7 @@ class Schedule:
             node.at = at
         self.where = [NOWHERE] * len(every)
         self._fixed = [NOWHERE] * len(every)
+        self._weights = [False] * len(every)
         self._same = list(range(len(every)))
         self._able: list[bool | None] = [None] * len(every)
         self.computed = [node for node in graph.nodes if node.op not in VIEWS]
@@ -55,7 +56,7 @@ class Schedule:
 
     def is_weight(self, node: Node) -> bool:
         """Whether it is one, and not a view of one."""
-        return node.external and not node.name.startswith(CACHE)
+        return self._weights[node.at]
 
     def place_of_weight(self, node: Node) -> int:
         """Return the number of the place that a weight lies in."""
@@ -74,10 +75,10 @@ class Schedule:
             able = self._able[node.at] = runs_on_cuda(node)
         if not able:
             return False
-        fixed = self._fixed
-        return all(
-            not source.external or fixed[source.at] in (place, self.host) for source in node.sources
-        )
+        for source in node.sources:
+            if source.external and self._fixed[source.at] not in (place, self.host):
+                return False
+        return True
 
     def reads(self, node: Node, place: int) -> bool:
         """Whether *node* can be read there without a copy."""
@@ -94,6 +95,7 @@ class Schedule:
         for leaf in self.graph.leaves:
             if leaf.external:
                 place = self._fixed[leaf.at] = self.where[leaf.at] = self.placement.of(leaf)
+                self._weights[leaf.at] = not leaf.name.startswith(CACHE)
                 self._same[leaf.at] = firsts.setdefault((leaf.name, place), leaf.at)
             elif leaf.input:
                 self.where[leaf.at] = self.host
@@ -115,8 +117,9 @@ class Schedule:
         fixed = self._fixed[node.root.at]
         if fixed != NOWHERE or node.op in FOLLOWERS:
             return fixed
+        weights = self._weights
         for source in node.sources:
-            if self.is_weight(source):
+            if weights[source.at]:
                 return self._told_by(node, self._fixed[source.at])
         return NOWHERE
 

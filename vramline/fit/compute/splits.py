@@ -101,10 +101,10 @@ class Splits:
     def _brings_weight(self, node: Node, place: int) -> bool:
         """Whether a weight has to be copied: with a new split, those before it make room."""
         schedule = self._schedule
-        return any(
-            schedule.is_weight(source) and schedule.place_of_weight(source) != place
-            for source in node.sources
-        )
+        for source in node.sources:
+            if schedule.is_weight(source) and schedule.place_of_weight(source) != place:
+                return True
+        return False
 
     def _copy_sources(self, node: Node, split: Split) -> None:
         """Note what *node* reads from elsewhere."""
@@ -144,26 +144,24 @@ class Splits:
             self._entries.append(Entry(node, place, None, leaf, kept))
 
     def _operation(self, entry: Entry) -> Operation:
-        node, index = entry.node, self._index
+        node, place, reads, leaf, kept = entry
+        index = self._index
         if node is None:
-            sources = (index[entry.reads],) if entry.reads is not None else ()
-            return Operation(
-                name="", op="NONE", size=0, layout=None, sources=sources, external=True
-            )
+            sources = () if reads is None else (index[reads],)
+            return Operation("NONE", 0, None, sources, external=True)
         read = self._sources.get(node, node.sources)
-        size = 0
-        if not (node.external or node.is_view):
-            size = self._schedule.placement.bytes_in(node, entry.place, read)
+        size, root = 0, node.root
+        if root is node and not node.external:
+            size = self._schedule.placement.bytes_in(node, place, read)
         return Operation(
-            name=node.name,
-            op=node.op,
-            size=size,
-            layout=(node.kind, node.lengths, node.strides),
-            sources=tuple([index[source] for source in read]),
-            view=index[node.root] if node.is_view else -1,
-            leaf=entry.leaf,
-            external=node.external,
-            input=node.input or entry.kept,
-            output=node.output or entry.kept,
-            buffer=entry.place,
+            node.op,
+            size,
+            (node.kind, node.lengths, node.strides),
+            tuple([index[source] for source in read]),
+            -1 if root is node else index[root],
+            leaf,
+            node.external,
+            node.input or kept,
+            node.output or kept,
+            place,
         )

@@ -9,10 +9,8 @@ https://github.com/ggml-org/llama.cpp/blob/master/ggml/src/ggml-cuda/fattn.cu
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from vramline.fit.cache import NO_CACHE
 from vramline.fit.compute.graph import Node
-from vramline.fit.settings import Settings
-from vramline.fit.shape import Shape
+from vramline.fit.compute.operation import UNARY
 from vramline.fit.tensor_types import TensorType
 
 OFFLOADED_BATCH = 32
@@ -215,18 +213,6 @@ def attends_with(
     return value == rule[0] and shared % rule[1] == 0
 
 
-def attends_everywhere(shape: Shape, settings: Settings) -> bool:
-    """Whether flash attention does for every kind of heads that the model has."""
-    kinds = (settings.cache_type_k, settings.cache_type_v)
-    if shape.architecture in NO_CACHE:
-        kinds = (TensorType.F16, TensorType.F16)
-    heads = shape.widest.head_kinds
-    if shape.mla:
-        row = shape.kv_lora_rank + shape.widest.rope
-        heads = frozenset(((row, shape.kv_lora_rank, shape.widest.heads),))
-    return all(attends_with((key, value), shared, kinds) for key, value, shared in heads)
-
-
 def grouped(node: Node) -> bool:
     """Whether the kernels for heads that share keys can read what *node* does."""
     if len(node.sources) < 4 or node.sources[1].lengths[1] % 256:
@@ -241,9 +227,7 @@ def grouped(node: Node) -> bool:
 
 CHECKED: Mapping[str, Callable[[Node], bool]] = MappingProxyType(
     {
-        **dict.fromkeys(
-            ("EXP", "GELU", "NEG", "RELU", "SIGMOID", "SILU", "SOFTPLUS", "TANH"), activates
-        ),
+        **dict.fromkeys(UNARY, activates),
         **dict.fromkeys(("GEGLU", "REGLU", "SWIGLU", "SWIGLU_OAI"), gates),
         **dict.fromkeys(("MUL_MAT", "MUL_MAT_ID"), multiplies),
         **dict.fromkeys(("ADD", "SUB", "MUL", "DIV"), combines),

@@ -35,7 +35,7 @@ def read_gguf(path: str | os.PathLike[str], *, weights: bool = True) -> Model:
     count = _number(header, "split.count", default=1)
     headers = [header] if count <= 1 else _read_parts(header, count, weights=weights)
     architecture = headers[0].metadata.get(ARCHITECTURE)
-    if not isinstance(architecture, str) or not architecture:
+    if not isinstance(architecture, str) or not architecture or not architecture.isprintable():
         raise ModelFormatError(
             f"{shown_path(headers[0].path)}: it names no architecture ({ARCHITECTURE}), so it is"
             " not a model that can be run. Give the model's own file."

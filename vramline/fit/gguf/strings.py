@@ -23,6 +23,9 @@ SHORT_BYTES_MOST = 40
 USUAL_BYTES = 6
 """The branches are tried in turn: those for the lengths that are most frequent come first."""
 
+COUNTED_FROM = 8
+"""So few bytes are matched one by one in less time than it takes to count them."""
+
 
 def skip_strings(file: HeaderFile, order: Order, count: int) -> None:
     """Go past *count* strings. Raises ``ModelFormatError`` where the file or the header ends."""
@@ -60,7 +63,8 @@ def _skip_any(file: HeaderFile, order: Order, count: int) -> int:
 @cache
 def short_strings() -> re.Pattern[bytes]:
     """Return what matches ``RUN`` short strings that follow one another."""
-    lengths = sorted(range(1, SHORT_BYTES_MOST + 1), key=lambda length: abs(length - USUAL_BYTES))
+    lengths = sorted(range(SHORT_BYTES_MOST + 1), key=lambda length: abs(length - USUAL_BYTES))
     zeros = rb"\0" * 7
-    branches = (b"%s%s.{%d}" % (re.escape(bytes([each])), zeros, each) for each in lengths)
+    anything = {each: b"." * each if each < COUNTED_FROM else b".{%d}" % each for each in lengths}
+    branches = (re.escape(bytes([each])) + zeros + anything[each] for each in lengths)
     return re.compile(b"(?:%s){%d}+" % (b"|".join(branches), RUN), re.DOTALL)

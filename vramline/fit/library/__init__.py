@@ -5,7 +5,7 @@ from vramline.fit.library.headers import header_of
 from vramline.fit.library.kept import NAME, VERSION
 from vramline.fit.library.layouts import layout_of
 from vramline.fit.library.look import Progress, look
-from vramline.fit.library.naming import ModelNameError, find_model
+from vramline.fit.library.naming import find_model
 from vramline.fit.library.places import Place, places_of
 
 __all__ = [
@@ -14,7 +14,6 @@ __all__ = [
     "FileFormat",
     "FoundModel",
     "Library",
-    "ModelNameError",
     "Place",
     "Progress",
     "Source",

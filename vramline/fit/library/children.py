@@ -27,6 +27,10 @@ CODE = (
     "from vramline.fit.library.children import serve\n"
     "serve(sys.stdin.buffer, sys.stdout.buffer)"
 )
+OPTIONS = ("-I", "-S", "-X", f"utf8={sys.flags.utf8_mode}")
+"""Nothing is imported from the folder that we are in, which may have downloads in it. Paths are
+written as here."""
+
 ROOT = str(Path(__file__).parents[3])
 HEAD = Struct(">?I")
 """Whether it went wrong in passing, and the length of what follows."""
@@ -51,6 +55,8 @@ class Readers:
         try:
             found = child.ask(candidate) if child else None
         except (OSError, ValueError):
+            if child:
+                child.close()
             child, found = None, None
         finally:
             self._idle.put(child)
@@ -69,7 +75,7 @@ class Child:
     def __init__(self) -> None:
         """Start it. Raises ``OSError``."""
         self._process = subprocess.Popen(
-            [sys.executable, "-c", CODE, ROOT],
+            [sys.executable, *OPTIONS, "-c", CODE, ROOT],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -3,11 +3,12 @@
 import os
 from collections.abc import Iterator
 
+from vramline.fit.header_file import reason_of
 from vramline.fit.library.found import Source, UnreadablePlace
 
 DEPTH_MOST = 12
 ENTRIES_MOST = 500_000
-"""Of all folders together; so many are listed in a second or two."""
+"""Of all folders of one place; so many are listed in a second or two."""
 
 
 class Folders:
@@ -17,10 +18,16 @@ class Folders:
         unreadable: What could not be looked into.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, entries_most: int = ENTRIES_MOST) -> None:
         self.unreadable: list[UnreadablePlace] = []
         self._seen: set[tuple[int, int]] = set()
-        self._left = ENTRIES_MOST
+        self._entries_most = entries_most
+        self.begin_place()
+
+    def begin_place(self) -> None:
+        """Begin another place. However many files are in the one before, it is looked into."""
+        self._left = self._entries_most
+        self._is_deep = False
 
     def tell(self, path: str, source: Source, reason: str) -> None:
         """Remember what could not be looked into."""
@@ -36,15 +43,14 @@ class Folders:
                 for entry in entries:
                     self._left -= 1
                     if self._left <= 0:
-                        reason = f"more than {ENTRIES_MOST:,} files: the rest was not looked at"
+                        reason = f"{self._entries_most:,} files or more: the rest was not looked at"
                         self.tell(path, source, reason)
                         break
                     found.append(entry)
         except (FileNotFoundError, NotADirectoryError):
             return []
         except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            self.tell(path, source, reason)
+            self.tell(path, source, reason_of(error))
         return sorted(found, key=lambda entry: entry.name)
 
     def is_new(self, path: str) -> bool:
@@ -72,8 +78,17 @@ class Folders:
                 continue
             (inner.append(entry.path) if _is_folder(entry) else files.append(entry))
         yield root, files
-        for path in inner if depth else ():
+        if inner and not depth:
+            self._tell_depth(root, source)
+            return
+        for path in inner:
             yield from self.walk(path, source, depth - 1)
+
+    def _tell_depth(self, path: str, source: Source) -> None:
+        """Say, once for a place, that what lies deeper is not looked into."""
+        if not self._is_deep:
+            self._is_deep = True
+            self.tell(path, source, "the folders in it lie too deep: they were not looked into")
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -101,7 +101,6 @@ class Candidate:
     format: FileFormat
     path: str
     paths: tuple[str, ...]
-    other_names: tuple[str, ...] = ()
     projector_path: str | None = None
     adapter_paths: tuple[str, ...] = ()
     hint: str = ""

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from vramline.fit.gguf.parts import NAME
@@ -23,6 +23,8 @@ PLAIN_WORDS = frozenset(re.split(" ", "mmproj model f16 fp16 bf16 f32 fp32 q8 q6
 PREFERRED = ("f16", "fp16", "bf16", "f32", "fp32")
 """Of several projectors, the first of these types that there is."""
 
+Projectors = Mapping[str, frozenset[str]]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
@@ -42,7 +44,7 @@ def gguf_candidates(
     """
     chosen = sorted(names)
     groups = grouped([name for name in chosen if is_gguf(name)], folder)
-    projectors = [group for group in groups if is_projector(group.stem)]
+    projectors = projectors_of(groups)
     models = [group for group in groups if not is_projector(group.stem)]
     for group in models:
         yield Candidate(
@@ -82,15 +84,18 @@ def grouped(names: Sequence[str], folder: str) -> list[Group]:
     ]
 
 
-def projector_of(stem: str, projectors: Sequence[Group], all_fit: bool) -> str | None:
+def projectors_of(groups: Iterable[Group]) -> Projectors:
+    """Return the projectors' paths, the preferred first, with the words that tell whose each is."""
+    found = [group for group in groups if is_projector(group.stem)]
+    found.sort(key=_preference)
+    return {group.paths[0]: words(group.stem) - PLAIN_WORDS for group in found}
+
+
+def projector_of(stem: str, projectors: Projectors, all_fit: bool) -> str | None:
     """Return the projector that belongs to the model of that name, if one of them does."""
     own = words(stem)
-    fitting = [
-        group.paths[0]
-        for group in projectors
-        if all_fit or (words(group.stem) - PLAIN_WORDS and words(group.stem) - PLAIN_WORDS <= own)
-    ]
-    return min(fitting, key=_preference, default=None)
+    fitting = (path for path, its in projectors.items() if all_fit or (its and its <= own))
+    return next(fitting, None)
 
 
 def words(stem: str) -> frozenset[str]:
@@ -98,8 +103,8 @@ def words(stem: str) -> frozenset[str]:
     return frozenset(WORDS.findall(stem.lower()))
 
 
-def _preference(path: str) -> int:
-    found = words(os.path.basename(path)[: -len(SUFFIX)])
+def _preference(group: Group) -> int:
+    found = words(group.stem)
     return next((at for at, kind in enumerate(PREFERRED) if kind in found), len(PREFERRED))
 
 

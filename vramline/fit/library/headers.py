@@ -8,7 +8,7 @@ from types import NoneType
 
 from vramline.errors import ModelFormatError
 from vramline.fit.files import read_model
-from vramline.fit.header_file import shown_path
+from vramline.fit.header_file import reason_of, shown_path
 from vramline.fit.library.found import Candidate, FoundModel
 from vramline.fit.library.kept import Kept, file_key, load
 from vramline.fit.library.labels import context_length_of, parameters_of, quantisation_of
@@ -61,8 +61,7 @@ def stat_all(candidate: Candidate) -> Files | str:
     except FileNotFoundError:
         return f"{shown_path(path)}: there is no such file"
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        return f"{shown_path(path)}: {reason}"
+        return f"{shown_path(path)}: {reason_of(error)}"
 
 
 def kept_summary(candidate: Candidate, files: Files, kept: Kept) -> Summary | None:
@@ -85,7 +84,7 @@ def read(candidate: Candidate) -> Summary:
     try:
         model = read_model(candidate.path, weights=False)
     except ModelFormatError as error:
-        passing = isinstance(error.__cause__, OSError) or "while it was read" in str(error)
+        passing = isinstance(error.__cause__, OSError | EOFError)
         return Summary(problem=str(error), passing=passing)
     if not is_model(model):
         return Summary(is_model=False)
@@ -159,7 +158,6 @@ def model_found(candidate: Candidate, files: Files, summary: Summary) -> FoundMo
             problem = problem or f"{shown_path(candidate.projector_path)}: {error.strerror}"
     return FoundModel(
         name=shown_path(candidate.name),
-        other_names=candidate.other_names,
         source=candidate.source,
         format=candidate.format,
         path=candidate.path,

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from vramline.fit.header_file import shown
 from vramline.fit.library.found import FileFormat
 from vramline.fit.model import Model, Value
 from vramline.fit.tensor_types import TensorType
@@ -90,7 +91,8 @@ def _method(model: Model) -> str | None:
     bits = model.metadata.get("quantization_config.bits")
     if not isinstance(method, str):
         return None
-    return f"{method.upper()} {bits}-bit" if type(bits) is int else method.upper()
+    name = shown(method.upper())
+    return f"{name} {bits}-bit" if type(bits) is int else name
 
 
 def _most(model: Model) -> str | None:
@@ -103,8 +105,9 @@ def _most(model: Model) -> str | None:
 
 def parameters_of(model: Model, form: FileFormat) -> int | None:
     """Return how many numbers the model has learned, where its tensors tell."""
-    packed = _method(model) or any(tensor.type in PACKED_TYPES for tensor in model.tensors)
-    if form is FileFormat.SAFETENSORS and packed:
+    if form is FileFormat.SAFETENSORS and (
+        _method(model) or any(tensor.type in PACKED_TYPES for tensor in model.tensors)
+    ):
         return None
     return sum(tensor.element_count for tensor in model.tensors)
 

@@ -7,7 +7,7 @@ The weights of one kind, the same in every layer, are added up at once. What com
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from vramline.fit.buffers import HOST_BUFFER, Buffer
 from vramline.fit.cache import lay_out_cache
@@ -60,10 +60,8 @@ def lay_out_packed(bare: Model, tensors: PackedTensors) -> Layout:
     outside = replace(bare, tensors=tuple(each for kind in rest for each in kind.tensors()))
     shape = shape_of(outside)  # which asks for those by name that are in no block
     kinds = [kind for kind in tensors.kinds if is_in_blocks(kind)]
-    # It is all that a tuple is, but made later.
-    whole = replace(bare, tensors=cast("tuple[Tensor, ...]", tensors))
     return Layout(
-        model=whole,
+        model=replace(bare, tensors=tensors),
         shape=shape,
         weights=PackedWeights(outside, shape, kinds),
         cache=lay_out_cache(shape),

@@ -4,34 +4,23 @@ import os
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 
-from vramline.errors import VramlineError
+from vramline.errors import ModelNameError
 from vramline.fit.header_file import shown
 from vramline.fit.library.found import FoundModel
 
 SHOWN_MOST = 5
 
 
-class ModelNameError(VramlineError):
-    """No model here has that name, or several do.
-
-    Attributes:
-        matches: Those that may be meant.
-    """
-
-    def __init__(self, message: str, matches: tuple[str, ...]) -> None:
-        super().__init__(message)
-        self.matches = matches
-
-
 def find_model(models: Sequence[FoundModel], name: str) -> FoundModel:
     """Return the model that *name* means: its path, its name, the file's, or part of one.
 
-    Names are told apart as the programs that own them do: without regard to case, and with
-    ``:latest`` where Ollama's has no tag. ``repository:Q4_K_M`` is one of its quantisations.
+    Names are told apart as the programs that own them do: without regard to case, where that
+    leaves one, and with ``:latest`` where Ollama's has no tag. ``repository:Q4_K_M`` is one of
+    its quantisations.
 
     Raises ``ModelNameError``.
     """
-    wanted = name.strip().casefold()
+    wanted = name.strip()
     for fits in RULES if wanted else ():
         found = [model for model in models if fits(model, wanted)]
         found = [model for model in found if not model.problem] or found
@@ -42,15 +31,18 @@ def find_model(models: Sequence[FoundModel], name: str) -> FoundModel:
     raise _unknown(models, name)
 
 
-def _is_path(model: FoundModel, wanted: str) -> bool:
-    if os.sep not in wanted and not wanted.endswith((".gguf", ".safetensors")):
-        return False
+def _is_exactly(model: FoundModel, wanted: str) -> bool:
     path = os.path.abspath(wanted)
+    return wanted in (model.name, *model.other_names) or path in (model.path, *model.paths)
+
+
+def _is_path(model: FoundModel, wanted: str) -> bool:
+    path = os.path.abspath(wanted).casefold()
     return any(path == each.casefold() for each in (model.path, *model.paths))
 
 
 def _is_name(model: FoundModel, wanted: str) -> bool:
-    return any(wanted == each for each in _names(model))
+    return wanted.casefold() in _names(model)
 
 
 def _is_latest(model: FoundModel, wanted: str) -> bool:
@@ -58,26 +50,27 @@ def _is_latest(model: FoundModel, wanted: str) -> bool:
 
 
 def _is_quantisation(model: FoundModel, wanted: str) -> bool:
-    name, _, label = wanted.rpartition(":")
+    name, _, label = wanted.casefold().rpartition(":")
     if not name or (model.quantisation or "").casefold() != label:
         return False
     return any(_has_parts(each, name) for each in _names(model))
 
 
 def _is_part(model: FoundModel, wanted: str) -> bool:
-    return any(_has_parts(each, wanted) for each in _names(model))
+    return any(_has_parts(each, wanted.casefold()) for each in _names(model))
 
 
 def _is_file(model: FoundModel, wanted: str) -> bool:
     names = [os.path.basename(path).casefold() for path in (model.path, *model.paths)]
-    return any(wanted in (each, each.rpartition(".")[0]) for each in names)
+    return any(wanted.casefold() in (each, each.rpartition(".")[0]) for each in names)
 
 
 def _is_within(model: FoundModel, wanted: str) -> bool:
-    return any(wanted in each for each in _names(model))
+    return any(wanted.casefold() in each for each in _names(model))
 
 
 RULES: Sequence[Callable[[FoundModel, str], bool]] = (
+    _is_exactly,
     _is_path,
     _is_name,
     _is_latest,

@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Iterator
 
+from vramline.fit.header_file import read_small, reason_of
 from vramline.fit.library.folders import Folders
 from vramline.fit.library.found import Candidate, FileFormat, Source
 from vramline.fit.library.gguf_files import unfinished
@@ -84,10 +85,9 @@ def read_manifest(path: str, kept: Kept) -> Layers | str:
         content = kept.get(path, key)
         if content is not None and isinstance(layers := load(content), dict):
             return layers
-        with open(path, "rb") as file:
-            found = parse_manifest(file.read(MANIFEST_BYTES_MOST))
+        found = parse_manifest(read_small(path, MANIFEST_BYTES_MOST))
     except (OSError, ValueError) as error:
-        return error.strerror or str(error) if isinstance(error, OSError) else str(error)
+        return reason_of(error)
     kept.put(path, key, json.dumps(found).encode())
     return found
 

@@ -2,9 +2,11 @@
 
 import os
 import re
+import stat
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
-from vramline.fit.header_file import shown_path
+from vramline.fit.header_file import read_small, reason_of, shown_path
 from vramline.fit.library.folders import Folders
 from vramline.fit.library.found import Candidate, Source
 from vramline.fit.library.gguf_files import SUFFIX, gguf_candidates, is_gguf, unfinished
@@ -21,6 +23,7 @@ REVISION = re.compile(r"[0-9a-zA-Z]{1,64}")
 
 def candidates(place: Place, folders: Folders, kept: Kept) -> Iterator[Candidate]:
     """Give what lies in one place and looks like a model."""
+    folders.begin_place()
     return OWNERS[place.source](place, folders, kept)
 
 
@@ -36,16 +39,18 @@ def _lm_studio(place: Place, folders: Folders, kept: Kept) -> Iterator[Candidate
 
 def _folder(place: Place, folders: Folders, kept: Kept) -> Iterator[Candidate]:
     del kept
-    if not os.path.isdir(place.path):
-        return _file(place, folders)
-    return _tree(place, folders, one_model=False)
+    try:
+        is_folder = stat.S_ISDIR(os.stat(place.path).st_mode)
+    except FileNotFoundError:
+        folders.tell(place.path, place.source, "there is no such file or folder")
+    except (OSError, ValueError) as error:
+        folders.tell(place.path, place.source, reason_of(error))
+    else:
+        yield from _tree(place, folders, one_model=False) if is_folder else _file(place, folders)
 
 
 def _file(place: Place, folders: Folders) -> Iterator[Candidate]:
     folder, name = os.path.split(place.path)
-    if not os.path.exists(place.path):
-        folders.tell(place.path, place.source, "there is no such file or folder")
-        return
     stem = name[: -len(SUFFIX)] if is_gguf(name) else name
     names = [each.name for each in folders.entries(folder, place.source)]
     for candidate in gguf_candidates(names, folder, "", place.source, one_model=False):
@@ -86,13 +91,7 @@ def _llama(place: Place, folders: Folders, kept: Kept) -> Iterator[Candidate]:
     for key, prefix in repositories.items():
         own = [name for name in names if name.startswith(key)]
         for candidate in gguf_candidates(own, place.path, "", place.source, one_model=True):
-            yield _renamed(candidate, prefix + candidate.name.removeprefix(key))
-
-
-def _renamed(candidate: Candidate, name: str) -> Candidate:
-    from dataclasses import replace
-
-    return replace(candidate, name=name)
+            yield replace(candidate, name=prefix + candidate.name.removeprefix(key))
 
 
 def _hub(place: Place, folders: Folders, kept: Kept) -> Iterator[Candidate]:
@@ -143,8 +142,7 @@ def _revisions(path: str, source: Source, folders: Folders) -> list[str]:
 
 def _revision(path: str) -> str:
     try:
-        with open(path, "rb") as file:
-            text = file.read(REVISION_BYTES_MOST).decode("ascii", "replace").strip()
+        text = read_small(path, REVISION_BYTES_MOST).decode("ascii", "replace").strip()
     except (OSError, ValueError):
         return ""
     return text if REVISION.fullmatch(text) else ""

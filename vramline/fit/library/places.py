@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from vramline.fit.header_file import read_small
 from vramline.fit.library.found import Source
 from vramline.store import home_of
 
@@ -108,7 +109,6 @@ def _expanded(path: str, home: str | None) -> str:
 def _text(path: str) -> str:
     """Return a small file's text; nothing where it cannot be read."""
     try:
-        with open(path, "rb") as file:
-            return file.read(TEXT_BYTES_MOST).decode("utf-8", "replace")
+        return read_small(path, TEXT_BYTES_MOST).decode("utf-8", "replace")
     except (OSError, ValueError):
         return ""

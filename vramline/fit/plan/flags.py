@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from vramline.fit.plan.telling import choosing
 from vramline.fit.settings import (
     ALL_LAYERS,
     RUNNERS,
@@ -18,6 +19,7 @@ from vramline.fit.settings import (
     FlashAttention,
     Runner,
     Settings,
+    take_effect,
 )
 from vramline.fit.tensor_types import GGUF_TYPES, TensorType
 from vramline.readings import FrozenDict, Snapshot
@@ -28,8 +30,8 @@ EVERY_LAYER = 999
 NOTHING: Mapping[str, str] = FrozenDict()
 NO_NAMES: Mapping[str, str] = FrozenDict()
 
-DEVICE_NAMES: Mapping[Backend, str] = MappingProxyType({Backend.CUDA: "CUDA"})
-"""What llama.cpp calls devices, before their number. Only CUDA's numbers are known here."""
+DEVICE_NAMES: Mapping[Backend, str] = MappingProxyType({Backend.CUDA: "CUDA", Backend.ROCM: "ROCm"})
+"""What llama.cpp calls devices, before their number. Others' numbers are not known here."""
 
 TYPE_NUMBERS: Mapping[TensorType, int] = MappingProxyType(
     {kind: number for number, kind in GGUF_TYPES.items()}
@@ -42,7 +44,8 @@ class Flags:
 
     Attributes:
         arguments: On its command line.
-        environment: Of its server, where it takes such settings from there.
+        environment: Of the program, or of its server where it has one: settings that it takes
+            from there, and which devices it sees, where its options cannot say that.
         parameters: By name: of a request, of a model's file, or of a function.
     """
 
@@ -62,7 +65,7 @@ class Asked:
     @property
     def slots(self) -> int:
         """How many sequences there are."""
-        return self.settings.sequences or 1
+        return take_effect(self.settings, trained_tokens=0).sequences
 
     @property
     def slot_tokens(self) -> int:
@@ -75,67 +78,113 @@ class Asked:
         settings = self.settings
         if not settings.devices:
             return 0
-        return EVERY_LAYER if settings.device_layers == ALL_LAYERS else settings.device_layers
+        # Less than zero is all of them to the library, and something else to its programs.
+        is_count = 0 <= settings.device_layers < ALL_LAYERS
+        return settings.device_layers if is_count else EVERY_LAYER
 
     @property
-    def shares(self) -> tuple[int, ...]:
-        """Each device's part, where there are several."""
-        devices = self.settings.devices
-        return tuple(round(device.share) for device in devices) if len(devices) > 1 else ()
+    def shares(self) -> tuple[str, ...]:
+        """Each device's part, where there are several: as exactly as it was judged."""
+        shares = [device.share for device in self.settings.devices]
+        if len(shares) < 2 or not any(shares):
+            return ()
+        return tuple(str(int(share) if share.is_integer() else share) for share in shares)
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """What llama.cpp calls the devices; nothing, unless that is known of all."""
+        found = [
+            self.names[device.uid]
+            for device in self.settings.devices
+            if device.uid in self.names and is_of(self.names[device.uid], device.backend)
+        ]
+        return tuple(found) if len(found) == len(self.settings.devices) else ()
+
+    @property
+    def choosing(self) -> Mapping[str, str]:
+        """What hides the other devices, for a runner that no option of its own tells which.
+
+        Nothing, where these are all that there are.
+        """
+        used = self.settings.devices
+        every = [name for name in self.names.values() if used and is_of(name, used[0].backend)]
+        return NOTHING if every and self.devices == tuple(every) else choosing(used)
+
+
+def is_of(name: str, backend: Backend) -> bool:
+    """Whether a device's name is one that llama.cpp gives it through *backend*."""
+    return backend in DEVICE_NAMES and name.startswith(DEVICE_NAMES[backend])
 
 
 def flags_of(settings: Settings, *, names: Mapping[str, str] = NO_NAMES, blocks: int = 0) -> Flags:
     """Return how *settings* are told to their runner: only what is not its default.
 
-    *names* are what it calls the devices, by uid: needed where it is not to use all of them.
-    *blocks* is how many layers the model has: needed where it wants a share of them.
+    *names* are what it calls the machine's devices, by uid and in its order, as far as that is
+    known. *blocks* is how many layers the model has: needed where it wants a share of them.
     """
     return TOLD[settings.runner](Asked(settings=settings, names=names, blocks=blocks))
 
 
 def device_names(snapshot: Snapshot) -> Mapping[str, str]:
-    """Return what llama.cpp calls the devices whose number can be told, by uid."""
-    return FrozenDict(
-        {
-            gpu.uid: f"{DEVICE_NAMES[Backend.CUDA]}{gpu.cuda_index}"
-            for gpu in snapshot.gpus
-            if gpu.cuda_index is not None
-        }
-    )
+    """Return what llama.cpp calls the devices whose number can be told, by uid, in its order."""
+    numbers = {gpu.uid: gpu.cuda_index for gpu in snapshot.gpus if gpu.cuda_index is not None}
+    names = {
+        uid: f"{DEVICE_NAMES[Backend.CUDA]}{number}"
+        for uid, number in sorted(numbers.items(), key=lambda each: each[1])
+    }
+    # ROCm's order is not in a reading: where there is one card, it is the first.
+    cards = [gpu.uid for gpu in snapshot.gpus if gpu.vendor == "amd" and gpu.visible]
+    if len(cards) == 1:
+        names[cards[0]] = f"{DEVICE_NAMES[Backend.ROCM]}0"
+    return FrozenDict(names)
 
 
 def server_flags(asked: Asked) -> Flags:
     """Tell llama-server, and what else is built on llama.cpp's common options."""
     settings = asked.settings
     told = ["--ctx-size", str(settings.context_tokens)]
-    if settings.sequences:
-        told += ["--parallel", str(settings.sequences)]
+    if settings.sequences or settings.unified_cache is False:
+        # Where nobody says how many, they share one cache whatever else is said.
+        told += ["--parallel", str(asked.slots)]
         told += ["--kv-unified"] if settings.unified_cache else []
     told += [word for words in common_arguments(asked) for word in words]
+    if settings.embeddings:
+        told.append("--embeddings")
     if settings.full_window_cache:
         told.append("--swa-full")
     if not settings.repack:
         told.append("--no-repack")
     if settings.prompt_cache_bytes is not None:
         told += ["--cache-ram", str(max(settings.prompt_cache_bytes // 2**20, -1))]
-    return Flags(arguments=tuple(told))
+    return Flags(arguments=tuple(told), environment=unnamed(asked))
 
 
 def bench_flags(asked: Asked) -> Flags:
     """Tell llama-bench, whose context follows from its tests."""
-    return Flags(arguments=tuple(word for words in common_arguments(asked) for word in words))
+    told = [word for words in common_arguments(asked) for word in words]
+    if asked.settings.embeddings:
+        told += ["--embeddings", "1"]
+    return Flags(arguments=tuple(told), environment=unnamed(asked))
+
+
+def unnamed(asked: Asked) -> Mapping[str, str]:
+    """Return what tells llama.cpp the devices that it has no known name for."""
+    return NOTHING if asked.devices else choosing(asked.settings.devices)
 
 
 def common_arguments(asked: Asked) -> Iterator[tuple[str, ...]]:
     """Give what all of llama.cpp's programs understand."""
     settings, usual = asked.settings, RUNNERS[asked.settings.runner]
+    # llama-bench takes what commas part for one test after the other.
+    # https://github.com/ggml-org/llama.cpp/blob/master/tools/llama-bench/README.md
+    between = "/" if settings.runner is Runner.LLAMA_BENCH else ","
     yield ("--n-gpu-layers", str(asked.layers))
     if not settings.devices:
         yield ("--device", "none")
-    elif all(device.uid in asked.names for device in settings.devices):
-        yield ("--device", ",".join(asked.names[device.uid] for device in settings.devices))
+    elif asked.devices:
+        yield ("--device", between.join(asked.devices))
     if asked.shares:
-        yield ("--tensor-split", ",".join(map(str, asked.shares)))
+        yield ("--tensor-split", between.join(asked.shares))
     if settings.host_expert_layers:
         yield ("--n-cpu-moe", str(min(settings.host_expert_layers, EVERY_LAYER)))
     yield from cache_arguments(settings, usual)
@@ -169,41 +218,46 @@ def attention(settings: Settings) -> FlashAttention:
 def python_flags(asked: Asked) -> Flags:
     """Tell llama-cpp-python's ``Llama``."""
     settings, usual = asked.settings, RUNNERS[Runner.LLAMA_CPP_PYTHON]
+    rows: tuple[tuple[str, object, object], ...] = (
+        ("n_batch", settings.batch_tokens, usual.batch_tokens),
+        ("n_ubatch", settings.micro_batch_tokens, usual.micro_batch_tokens),
+        ("type_k", TYPE_NUMBERS[settings.cache_type_k], TYPE_NUMBERS[usual.cache_type_k]),
+        ("type_v", TYPE_NUMBERS[settings.cache_type_v], TYPE_NUMBERS[usual.cache_type_v]),
+        ("flash_attn", attention(settings) is FlashAttention.ON, False),
+        ("embedding", settings.embeddings, usual.embeddings),
+        ("swa_full", settings.full_window_cache, usual.full_window_cache),
+        ("offload_kqv", settings.cache_on_devices, usual.cache_on_devices),
+        ("use_mmap", settings.map_file, usual.map_file),
+    )
     parameters = {
         "n_ctx": str(settings.context_tokens),
         "n_gpu_layers": "-1" if asked.layers == EVERY_LAYER else str(asked.layers),
+        **{name: str(said) for name, said, unsaid in rows if said != unsaid},
     }
-    if settings.batch_tokens != usual.batch_tokens:
-        parameters["n_batch"] = str(settings.batch_tokens)
-    if settings.micro_batch_tokens != usual.micro_batch_tokens:
-        parameters["n_ubatch"] = str(settings.micro_batch_tokens)
     if asked.shares:
-        parameters["tensor_split"] = str(list(asked.shares))
-    if settings.cache_type_k is not usual.cache_type_k:
-        parameters["type_k"] = str(TYPE_NUMBERS[settings.cache_type_k])
-    if settings.cache_type_v is not usual.cache_type_v:
-        parameters["type_v"] = str(TYPE_NUMBERS[settings.cache_type_v])
-    if attention(settings) is FlashAttention.ON:
-        parameters["flash_attn"] = "True"
-    if not settings.cache_on_devices:
-        parameters["offload_kqv"] = "False"
-    if not settings.map_file:
-        parameters["use_mmap"] = "False"
-    return Flags(parameters=FrozenDict(parameters))
+        parameters["tensor_split"] = f"[{', '.join(asked.shares)}]"
+    if not settings.devices:
+        # It sees none then: https://github.com/ggml-org/llama.cpp/blob/master/src/llama.cpp
+        parameters |= {"split_mode": "0", "main_gpu": "-1"}
+    return Flags(environment=asked.choosing, parameters=FrozenDict(parameters))
 
 
 def ollama_flags(asked: Asked) -> Flags:
     """Tell Ollama: its cache's type and its slots are the server's, the rest the model's."""
     settings = asked.settings
-    environment = {"OLLAMA_NUM_PARALLEL": str(asked.slots)}
+    environment = {"OLLAMA_NUM_PARALLEL": str(asked.slots), **asked.choosing}
+    # One type is for keys and values, and needs flash attention.
     if settings.cache_type_k is not TensorType.F16:
         environment["OLLAMA_FLASH_ATTENTION"] = "1"
         environment["OLLAMA_KV_CACHE_TYPE"] = settings.cache_type_k.lower()
-    parameters = {
-        "num_ctx": str(asked.slot_tokens),
-        "num_batch": str(settings.batch_tokens),
-        "num_gpu": str(asked.layers),
-    }
+    elif settings.flash_attention is not FlashAttention.AUTO:
+        is_on = settings.flash_attention is FlashAttention.ON
+        environment["OLLAMA_FLASH_ATTENTION"] = "1" if is_on else "0"
+    parameters = {"num_ctx": str(asked.slot_tokens), "num_batch": str(settings.batch_tokens)}
+    if len(settings.devices) < 2 or asked.layers != EVERY_LAYER:
+        # Several devices' parts cannot be said. Not told how many layers, it finds them itself:
+        # https://github.com/ollama/ollama/blob/main/llm/llama_server.go
+        parameters["num_gpu"] = str(asked.layers)
     if not settings.map_file:
         parameters["use_mmap"] = "false"
     return Flags(environment=FrozenDict(environment), parameters=FrozenDict(parameters))
@@ -220,6 +274,8 @@ def lm_studio_flags(asked: Asked) -> Flags:
     else:
         share = f"{min(asked.layers / (asked.blocks or asked.layers), 1):.3g}"
     parameters = {}
+    if attention(settings) is not FlashAttention.AUTO:
+        parameters["flashAttention"] = str(attention(settings) is FlashAttention.ON).lower()
     if settings.cache_type_k is not TensorType.F16:
         parameters["llamaKCacheQuantizationType"] = settings.cache_type_k.lower()
         parameters["llamaVCacheQuantizationType"] = settings.cache_type_v.lower()
@@ -236,19 +292,22 @@ def lm_studio_flags(asked: Asked) -> Flags:
 def vllm_flags(asked: Asked) -> Flags:
     """Tell ``vllm serve``."""
     settings = asked.settings
-    told = ["--max-model-len", str(asked.slot_tokens), "--max-num-seqs", str(asked.slots)]
+    told = ["--max-model-len", str(asked.slot_tokens)] if settings.context_tokens else []
+    told += ["--max-num-seqs", str(settings.sequences)] if settings.sequences else []
     if len(settings.devices) > 1:
         told += ["--tensor-parallel-size", str(len(settings.devices))]
     if settings.memory_share != RUNNERS[Runner.VLLM].memory_share:
         told += ["--gpu-memory-utilization", f"{settings.memory_share:g}"]
-    return Flags(arguments=tuple(told))
+    if settings.batch_tokens:
+        told += ["--max-num-batched-tokens", str(settings.batch_tokens)]
+    return Flags(arguments=tuple(told), environment=asked.choosing)
 
 
 def transformers_flags(asked: Asked) -> Flags:
     """Tell ``from_pretrained`` where the model goes; a context is not set beforehand."""
     if not asked.settings.devices:
         return Flags(parameters=FrozenDict(device_map="cpu"))
-    return Flags(parameters=FrozenDict(device_map="auto"))
+    return Flags(environment=asked.choosing, parameters=FrozenDict(device_map="auto"))
 
 
 TOLD: Mapping[Runner, Callable[[Asked], Flags]] = MappingProxyType(

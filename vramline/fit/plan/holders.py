@@ -7,6 +7,21 @@ from vramline.fit.plan.values import Holder, HolderKind
 from vramline.fit.settings import HOST
 from vramline.readings import Snapshot
 
+DESKTOP = frozenset(
+    (
+        *("xorg", "x", "xwayland", "gnome-shell", "mutter", "kwin_wayland", "kwin_x11"),
+        *("plasmashell", "cinnamon", "xfwm4", "sway", "hyprland", "cosmic-comp", "weston"),
+        *("dwm.exe", "explorer.exe", "csrss.exe", "winlogon.exe", "logonui.exe", "windowserver"),
+    )
+)
+"""Who closes these closes everything: what draws the desktop, by the names of their programs."""
+
+
+def can_be_closed(holder: Holder) -> bool:
+    """Whether it is a process, and one that a person could do without."""
+    name = (holder.name or "").replace("\\", "/").rpartition("/")[2].lower()
+    return holder.kind is HolderKind.PROCESS and name not in DESKTOP
+
 
 def held_by(model: LoadedModel, snapshot: Snapshot) -> Mapping[str, int]:
     """Return what *model* holds by place, as far as that can be told.

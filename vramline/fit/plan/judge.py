@@ -54,18 +54,12 @@ class Told:
 
 @dataclass(slots=True)
 class Judge:
-    """Judges one ground under one wish, and remembers what was estimated.
-
-    Attributes:
-        quick_count: How often bounds were asked for, and *replay_count* a replay.
-    """
+    """Judges one ground under one wish, and remembers what was estimated."""
 
     ground: Ground
     wish: Wish
     estimate: Estimate
     learned: Sequence[Learned] = ()
-    quick_count: int = 0
-    replay_count: int = 0
     _needs: dict[tuple[int, int, bool], Told] = field(default_factory=dict, init=False)
     _device_bytes: Mapping[str, int] = field(init=False)
 
@@ -78,10 +72,6 @@ class Judge:
         key = (id(layout), id(settings), quick)
         found = self._needs.get(key)
         if found is None:
-            if quick:
-                self.quick_count += 1
-            else:
-                self.replay_count += 1
             need = self.estimate(
                 layout,
                 settings,

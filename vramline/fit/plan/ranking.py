@@ -229,7 +229,12 @@ class Ranking:
         if not isinstance(layout, Layout):
             return choice, None
         reads = reads_of(layout, choice.settings, choice.need)
-        speed = speed_of(reads, self.bandwidths, routed=choice.candidate.has_experts)
+        speed = speed_of(
+            reads,
+            self.bandwidths,
+            layers=choice.candidate.blocks,
+            routed=choice.candidate.has_experts,
+        )
         return replace(choice, speed=speed), reads
 
     def cost_of(self, choice: Choice, way: Way, reads: Reads | None) -> Cost:

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from vramline.fit.plan.candidates import Candidate
-from vramline.fit.plan.holders import held_by, holders_in
-from vramline.fit.plan.judge import Certainty, Judge
+from vramline.fit.plan.holders import can_be_closed, held_by, holders_in
+from vramline.fit.plan.judge import Certainty, Judge, most
 from vramline.fit.plan.loaded import LoadedModel
 from vramline.fit.plan.ranking import Ranking
 from vramline.fit.plan.rooms import survey
@@ -22,7 +23,7 @@ from vramline.fit.plan.values import (
 )
 from vramline.fit.plan.ways import SPLIT, best_ways, could_fit, ways_of
 from vramline.fit.plan.wish import CAN_PLACE, FAST_FIRST, Placement, Wish
-from vramline.fit.settings import CELLS_PADDING, Settings
+from vramline.fit.settings import CELLS_PADDING, MOST_SEQUENCES, Settings
 from vramline.fit.tensor_types import TensorType
 from vramline.readings import Snapshot
 
@@ -60,7 +61,8 @@ class Case:
             change = next(self._changes_of_settings(candidate), None)
             return Refusal(candidate=candidate, why=self._why_no_way(), change=change)
         placement, settings, text, uses = found
-        if text is not None:
+        missing = any(use.missing_bytes for use in uses)
+        if text is not None and not (missing and self._is_cut(settings)):
             change = next(self._changes_of_settings(candidate), None)
             return Refusal(
                 candidate=candidate,
@@ -71,7 +73,7 @@ class Case:
                 uses=uses,
                 change=change,
             )
-        if not any(use.missing_bytes for use in uses):
+        if not missing:
             return None
         short = tuple(place for use in uses if use.missing_bytes for place in use.room.places)
         holders = holders_in(short, self.snapshot, self.loaded)
@@ -84,6 +86,10 @@ class Case:
             holders=holders,
             change=next(self._changes(candidate, holders), None),
         )
+
+    def _is_cut(self, settings: Settings) -> bool:
+        """Whether what vLLM may take is less for want of room, and so no reason of its own."""
+        return settings.memory_share < self.wish.settings.memory_share
 
     def _why_no_way(self) -> Why:
         allowed = CAN_PLACE[self.wish.settings.runner] & set(self.wish.placements)
@@ -123,7 +129,7 @@ class Case:
         changed: tuple[tuple[ChangeKind, Callable[[Wish], Iterator[Wish]]], ...] = (
             (ChangeKind.SHORTER_CONTEXT, shorter_contexts),
             (ChangeKind.CACHE_TYPE, smaller_types),
-            (ChangeKind.FEWER_SLOTS, fewer_slots),
+            (ChangeKind.FEWER_SLOTS, partial(self._fewer_slots, candidate)),
             (ChangeKind.ON_HOST, on_host),
         )
         for kind, wishes in changed:
@@ -131,6 +137,16 @@ class Case:
                 choice = self._best(candidate, wish)
                 if choice is not None:
                     yield Change(kind=kind, choice=choice)
+
+    def _fewer_slots(self, candidate: Candidate, wish: Wish) -> Iterator[Wish]:
+        """Give the wish for the most slots, of those that are fewer, for which there is room."""
+
+        def holds(slots: int, _: Certainty) -> bool:
+            return self._best(candidate, replace(wish, slots=slots)) is not None
+
+        slots = most(1, min(wish.slots - 1, MOST_SEQUENCES), holds, Certainty.SURE)
+        if slots is not None:
+            yield replace(wish, slots=slots)
 
     def _smaller(self, candidate: Candidate) -> Iterator[Change]:
         """Give the same model with fewer bits, the most bits first."""
@@ -169,9 +185,8 @@ class Case:
 
     def _closing(self, candidate: Candidate, holders: Sequence[Holder]) -> Iterator[Change]:
         """Give the processes whose memory would do, the smallest first."""
-        processes = [each for each in holders if each.kind is HolderKind.PROCESS]
-        for holder in reversed(processes):
-            if not holder.held_bytes:
+        for holder in reversed(holders):
+            if not holder.held_bytes or not can_be_closed(holder):
                 continue
             choice = self._best(candidate, self.wish, {holder.place: holder.held_bytes})
             if choice is not None:
@@ -200,12 +215,6 @@ def smaller_types(wish: Wish) -> Iterator[Wish]:
     for at, smaller in enumerate(SMALLER_TYPES):
         if at and smaller not in wish.cache_types:
             yield replace(wish, cache_types=(*wish.cache_types, *SMALLER_TYPES[1 : at + 1]))
-
-
-def fewer_slots(wish: Wish) -> Iterator[Wish]:
-    """Give the wish for one slot less, and so on."""
-    for slots in range(wish.slots - 1, 0, -1):
-        yield replace(wish, slots=slots)
 
 
 def on_host(wish: Wish) -> Iterator[Wish]:

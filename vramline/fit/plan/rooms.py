@@ -5,11 +5,12 @@ device that takes the host's memory is in two: what is put on it must fit what t
 have, and, together with what is put on the host, what the host has. So it is counted once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
+from vramline.fit.plan.telling import can_be_chosen
 from vramline.fit.plan.wish import LLAMA_CPP_KEEPS_BYTES, Wish
 from vramline.fit.settings import HOST, Backend
 from vramline.readings import (
@@ -35,6 +36,8 @@ https://github.com/ggml-org/llama.cpp/blob/master/docs/build.md"""
 
 OTHERS_BACKENDS = (Backend.VULKAN,)
 
+NOTHING_TAKEN: Mapping[Backend, frozenset[str]] = FrozenDict()
+
 SUM_OF_DEVICES = "gpu-tracker:"
 """A uid that begins so stands for all devices of a vendor together."""
 
@@ -59,6 +62,18 @@ class WhyNot(StrEnum):
     """It is cut into MIG instances, which are devices themselves."""
     UNKNOWN_FREE = "unknown_free"
     """Nobody tells what is free on it."""
+
+
+HIDDEN = frozenset(
+    (
+        WhyNot.SUM_OF_DEVICES,
+        WhyNot.HAS_INSTANCES,
+        WhyNot.LOST,
+        WhyNot.NOT_VISIBLE,
+        WhyNot.OTHER_BACKEND,
+    )
+)
+"""What a runner does not see either. One that sleeps it wakes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,11 +129,17 @@ class Room:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:
-    """What a machine offers to a plan."""
+    """What a machine offers to a plan.
+
+    Attributes:
+        taken: What a runner takes through each backend where nobody tells it what to take,
+            devices that are in no plan among them.
+    """
 
     rooms: tuple[Room, ...]
     devices: tuple[Usable, ...]
     unused: tuple[Unused, ...]
+    taken: Mapping[Backend, frozenset[str]] = NOTHING_TAKEN
 
     @property
     def device_bytes(self) -> Mapping[str, int]:
@@ -129,6 +150,12 @@ class Ground:
     def host(self) -> Room:
         """The host's room, with all devices that share it."""
         return self.rooms[0]
+
+    def can_be_told(self, devices: Iterable[Usable], backend: Backend) -> bool:
+        """Whether a runner can be made to use just these devices, or does so by itself."""
+        uids = frozenset(device.uid for device in devices)
+        chosen = all(can_be_chosen(uid, backend) for uid in uids)
+        return chosen or uids == self.taken.get(backend)
 
 
 def survey(snapshot: Snapshot, wish: Wish, freed: Mapping[str, int] | None = None) -> Ground:
@@ -149,6 +176,27 @@ def survey(snapshot: Snapshot, wish: Wish, freed: Mapping[str, int] | None = Non
         rooms=(host_room(snapshot.host, chosen, wish, freed), *rooms),
         devices=tuple(devices),
         unused=tuple(unused),
+        taken=taken_by_itself(
+            [gpu for gpu in snapshot.gpus if why_not(gpu, wish, parents) not in HIDDEN], wish
+        ),
+    )
+
+
+def taken_by_itself(gpus: Sequence[GpuReading], wish: Wish) -> Mapping[Backend, frozenset[str]]:
+    """Return which of the devices that a runner sees it takes through each backend.
+
+    Those that share the host's memory only where there is no other.
+    https://github.com/ggml-org/llama.cpp/blob/master/src/llama.cpp
+    """
+    seen: dict[Backend, list[GpuReading]] = {}
+    for gpu in sorted(gpus, key=is_shared):
+        for backend in drivers(gpu, wish):
+            seen.setdefault(backend, []).append(gpu)
+    return FrozenDict(
+        {
+            backend: frozenset(gpu.uid for gpu in each if is_shared(gpu) is is_shared(each[0]))
+            for backend, each in seen.items()
+        }
     )
 
 

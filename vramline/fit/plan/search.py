@@ -16,10 +16,15 @@ from vramline.fit.plan.wish import Criterion, Placement, Wish
 from vramline.fit.settings import (
     ALL_LAYERS,
     CELLS_PADDING,
+    RUNNERS,
     FlashAttention,
+    Runner,
     Settings,
 )
 from vramline.fit.tensor_types import TensorType
+
+LEAST_SHARE = 0.01
+"""vLLM takes nothing less for a share."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +71,11 @@ class Search:
         if point is None:
             return None
         settings = self.settings_at(point, Certainty.DECIDED)
-        return None if settings is None else self.choice(point, settings)
+        found = None if settings is None else self.choice(point, settings)
+        # Layers are split anew for what was decided: that must hold as well.
+        if found is None or any(use.missing_bytes for use in found.uses):
+            return None
+        return found
 
     def may_take_wanted(self) -> bool:
         """Whether the longest context that is wanted is not out of the question.
@@ -257,7 +266,24 @@ def drafted(wish: Wish, way: Way, context: int, layers: int, experts: int) -> Se
         devices=way.as_devices(),
         device_layers=layers,
         host_expert_layers=experts,
+        memory_share=share_for(base, way),
     )
+
+
+def share_for(base: Settings, way: Way) -> float:
+    """Return what vLLM takes of each device: its default, or less where that is not to be had.
+
+    What was said is left as it is: vLLM would not start with less free.
+    """
+    share = base.memory_share
+    if base.runner is not Runner.VLLM or share != RUNNERS[Runner.VLLM].memory_share:
+        return share
+    shares = (
+        device.budget_bytes * 100 // device.total_bytes / 100
+        for device in way.devices
+        if device.total_bytes
+    )
+    return max(min((share, *shares)), LEAST_SHARE)
 
 
 def attention_for(wanted: FlashAttention, cache_type: TensorType) -> FlashAttention:

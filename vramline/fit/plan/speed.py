@@ -6,8 +6,15 @@ is reached of that, of public measurements of llama.cpp (weights times tokens a 
 card's peak): 63 % on a Tesla P40 (https://github.com/ggml-org/llama.cpp/pull/4766), 47 % on an
 RTX 4090 with a model of 3 billion (https://github.com/ggml-org/llama.cpp/pull/12183), 54 % on a
 RX 7900 XTX (https://github.com/ggml-org/llama.cpp/pull/26284), 72 % on an RTX 3080
-(https://github.com/dmatora/LLM-inference-speed-benchmarks/issues/12). With experts less, as
-each is small: 26 % on an RTX 5060 Ti (https://github.com/ikawrakow/ik_llama.cpp/pull/1593).
+(https://github.com/dmatora/LLM-inference-speed-benchmarks/issues/12), 29 to 58 % on an M4 Max
+and an M1 Max, by the quantisation (https://github.com/ggml-org/llama.cpp/issues/27525). With
+experts less, as each is small: 26 % on an RTX 5060 Ti
+(https://github.com/ikawrakow/ik_llama.cpp/pull/1593).
+
+What a small model takes is not its bytes but the starting of its operations, layer by layer:
+TinyLlama reaches 20 % on an M1 Ultra (https://github.com/geerlingguy/ai-benchmarks/issues/48),
+and models with experts that are small too 12 to 25 % on a GTX 1080
+(https://github.com/ggml-org/llama.cpp/pull/27721).
 """
 
 from collections.abc import Mapping
@@ -20,10 +27,14 @@ from vramline.fit.need import MemoryNeed
 from vramline.fit.places import spread
 from vramline.fit.settings import HOST, Settings
 
-LEAST_REACHED = 0.4
+LEAST_REACHED = 0.27
 LEAST_REACHED_WITH_EXPERTS = 0.2
 MOST_REACHED = 0.85
 """Shares of a device's peak bandwidth."""
+
+LAYER_SECONDS = 0.0001
+LAYER_SECONDS_WITH_EXPERTS = 0.0002
+"""The most that a layer takes beside what it reads."""
 
 CACHED = frozenset((Part.KV_CACHE, Part.RECURRENT_STATE))
 
@@ -114,7 +125,9 @@ def seconds(sizes: Mapping[str, int], bandwidths: Mapping[str, int | None]) -> f
     return total
 
 
-def speed_of(reads: Reads, bandwidths: Mapping[str, int | None], *, routed: bool) -> Speed | None:
+def speed_of(
+    reads: Reads, bandwidths: Mapping[str, int | None], *, layers: int, routed: bool
+) -> Speed | None:
     """Return how fast it goes; ``None`` where no bandwidth is known that would tell."""
     full = {place: size + reads.cached.get(place, 0) for place, size in reads.weights.items()}
     longest = seconds(full, bandwidths)
@@ -123,7 +136,8 @@ def speed_of(reads: Reads, bandwidths: Mapping[str, int | None], *, routed: bool
     if not shortest:
         return None
     least = LEAST_REACHED_WITH_EXPERTS if routed else LEAST_REACHED
+    beside = layers * (LAYER_SECONDS_WITH_EXPERTS if routed else LAYER_SECONDS)
     return Speed(
-        low=least / longest if longest else None,
+        low=1 / (longest / least + beside) if longest else None,
         high=MOST_REACHED / shortest,
     )

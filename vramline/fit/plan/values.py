@@ -41,12 +41,6 @@ class RoomUse:
         expected = self.needed.bytes + self.room.keep_bytes - self.room.free_bytes
         return max(expected, self.needed.high_bytes - self.room.free_bytes, 0)
 
-    @property
-    def may_fit(self) -> bool:
-        """Whether the least would fit, so that trying might succeed."""
-        budget = self.room.budget_bytes
-        return budget is None or self.needed.low_bytes <= budget
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:

@@ -1,11 +1,12 @@
 """The ways that a machine has to run a model: a placement, on which devices, which cache type."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
 from vramline.fit.plan.candidates import Candidate
 from vramline.fit.plan.rooms import Ground, Usable
+from vramline.fit.plan.telling import can_be_chosen
 from vramline.fit.plan.wish import CAN_PLACE, Criterion, Placement, Wish
 from vramline.fit.settings import TORCH_RUNNERS, Backend, Device
 from vramline.fit.tensor_types import TensorType
@@ -77,27 +78,42 @@ def sets_for(
         return
     if placement in SPLIT and ground.host.budget_bytes is None:
         return
-    if placement is Placement.SHARED_DEVICE:
-        yield from (((each,), each.backends[0]) for each in ground.devices if each.shared)
-        return
-    own = [device for device in ground.devices if not device.shared]
-    yield from (((each,), each.backends[0]) for each in own)
-    yield from groups([device for device in own if not device.alone])
+    shared = placement is Placement.SHARED_DEVICE
+    devices = [device for device in ground.devices if device.shared is shared]
+    yield from singles(devices, ground)
+    if not shared:
+        yield from groups([device for device in devices if not device.alone], ground)
 
 
-def groups(devices: list[Usable]) -> Iterator[tuple[tuple[Usable, ...], Backend]]:
+def singles(
+    devices: Iterable[Usable], ground: Ground
+) -> Iterator[tuple[tuple[Usable, ...], Backend]]:
+    """Give every device that can be used alone, with the best backend that it can be through."""
+    for device in devices:
+        backends = (each for each in device.backends if ground.can_be_told((device,), each))
+        backend = next(backends, None)
+        if backend is not None:
+            yield (device,), backend
+
+
+def groups(
+    devices: Iterable[Usable], ground: Ground
+) -> Iterator[tuple[tuple[Usable, ...], Backend]]:
     """Give, for each backend, the two roomiest devices, the three roomiest, and so on.
 
     More devices of a kind have room for all that fewer have. The roomiest come first, as they
-    are filled in that order.
+    are filled in that order; where the order cannot be said, they are as the machine has them.
     """
-    ordered = sorted(devices, key=lambda device: (-device.budget_bytes, device.uid))
+    known = tuple(devices)
+    ordered = sorted(known, key=lambda device: (-device.budget_bytes, device.uid))
     seen = set()
     for backend in dict.fromkeys(backend for device in ordered for backend in device.backends):
         driven = [device for device in ordered if backend in device.backends]
         for count in range(2, len(driven) + 1):
             chosen = tuple(driven[:count])
-            if chosen not in seen:
+            if not all(can_be_chosen(device.uid, backend) for device in chosen):
+                chosen = tuple(device for device in known if device in chosen)
+            if chosen not in seen and ground.can_be_told(chosen, backend):
                 seen.add(chosen)
                 yield chosen, backend
 

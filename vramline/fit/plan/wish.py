@@ -81,7 +81,8 @@ class Wish:
     """What is wanted.
 
     Attributes:
-        settings: The runner, and all that a plan does not choose: batches, processor, mmap.
+        settings: The runner, and all that a plan does not choose: batches, processor, mmap. Of
+            vLLM's share a plan takes less, where its default is not free.
         context_tokens: For each slot. ``None``: as much as fits, up to what the model was
             trained on. A plan never gives more.
         least_context_tokens: What is still worth having, where the wanted does not fit. The

@@ -66,7 +66,7 @@ def read_safetensors(path: str | os.PathLike[str], *, weights: bool = True) -> M
     """
     folder, name = os.path.split(os.fspath(path))
     index = _index_of(folder, name)
-    promised = read_index(os.path.join(folder, index)) if index else _promised_by_name(name)
+    promised = read_index(os.path.join(folder, index)) if index else _promised_by_name(folder, name)
     missing = [each for each in promised if not os.path.exists(os.path.join(folder, each))]
     if missing and name not in missing:
         raise ModelFormatError(
@@ -75,9 +75,9 @@ def read_safetensors(path: str | os.PathLike[str], *, weights: bool = True) -> M
         )
     shards = _read_shards(folder, promised, weights=weights)
     metadata = read_config(folder)
-    architecture = metadata.get("model_type")
+    kind = metadata.get("model_type")
     return Model(
-        architecture=architecture if isinstance(architecture, str) else "",
+        architecture=kind if isinstance(kind, str) and kind.isprintable() else "",
         metadata=metadata,
         tensors=tuple(tensor for shard in shards for tensor in shard.tensors),
         file_bytes=sum(each.file_bytes for each in shards),
@@ -112,12 +112,21 @@ def _index_of(folder: str, name: str) -> str | None:
     return index if match and os.path.exists(os.path.join(folder, index)) else None
 
 
-def _promised_by_name(name: str) -> Index:
-    """Return the names of all parts, of which nothing is promised."""
+def _promised_by_name(folder: str, name: str) -> Index:
+    """Return the names of all parts, of which nothing is promised.
+
+    Raises ``ModelFormatError`` where the name is that of a part, and does not tell the others'.
+    """
     match = NAME.fullmatch(name)
     count = int(match["count"]) if match else 1
-    if not match or not 1 <= int(match["part"]) <= count <= PARTS_MOST:
+    if not match or count <= 1:
         return {name: ()}
+    if not 1 <= int(match["part"]) <= count <= PARTS_MOST:
+        raise ModelFormatError(
+            f"{shown_path(os.path.join(folder, name))}: it is one of {count:,} parts, and by its"
+            f" name the others are not to be found. Get {shown(match['stem'])}{INDEX_SUFFIX} as"
+            " well."
+        )
     return {f"{match['stem']}-{part:05}-of-{count:05}{SUFFIX}": () for part in range(1, count + 1)}
 
 

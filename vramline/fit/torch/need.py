@@ -35,9 +35,10 @@ def torch_need(
     *device_bytes* is each device's whole memory, by uid: vLLM takes a share of it. What it
     then has for its cache, and so for how many tokens, is ``vllm_capacity``'s to tell.
     """
+    serves = settings.runner is Runner.VLLM
+    layout = vllm.as_served(layout) if serves else layout
     shape = layout.shape
     tokens = settings.context_tokens or shape.most_tokens
-    serves = settings.runner is Runner.VLLM
     parts = vllm_items if serves else transformers_items
     items = (
         *parts(layout, settings, tokens, device_bytes),
@@ -76,7 +77,12 @@ def vllm_items(
         cache = vllm.request_amount(layout, settings, tokens, batch, shards)
         computed = vllm.compute_amount(layout, batch, shards)
         yield from (
-            Item(part=part, place=device.uid, amount=loosened(layout, amount), rule=VLLM + rule)
+            Item(
+                part=part,
+                place=device.uid,
+                amount=loosened(layout, part, amount),
+                rule=VLLM + rule,
+            )
             for part, amount, rule in (
                 (Part.WEIGHTS, vllm.weight_amount(layout, shards), "model_executor/models"),
                 (Part.KV_CACHE, cache, "v1/core/kv_cache_planning.py"),
@@ -127,7 +133,10 @@ def transformers_items(
             (Part.COMPUTE, computed, "generation/utils.py"),
         ):
             yield Item(
-                part=part, place=place, amount=loosened(layout, amount), rule=TRANSFORMERS + rule
+                part=part,
+                place=place,
+                amount=loosened(layout, part, amount),
+                rule=TRANSFORMERS + rule,
             )
 
 
@@ -143,13 +152,16 @@ def shared(amount: Amount, part_of: float, layout: TorchLayout) -> Amount:
     )
 
 
-def loosened(layout: TorchLayout, amount: Amount) -> Amount:
-    """Return *amount*, wider where the architecture's rules are not known."""
+def loosened(layout: TorchLayout, part: Part, amount: Amount) -> Amount:
+    """Return *amount*, wider where the architecture's rules are not known.
+
+    Its layers may keep next to nothing of a long context.
+    """
     if layout.shape.known:
         return amount
     return Amount(
         bytes=amount.bytes,
-        low_bytes=amount.low_bytes // 4,
+        low_bytes=0 if part is Part.KV_CACHE else amount.low_bytes // 4,
         high_bytes=2 * amount.high_bytes,
     )
 

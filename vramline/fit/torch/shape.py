@@ -187,6 +187,13 @@ DTYPES: Mapping[str, TensorType] = MappingProxyType(
 )
 
 
+ROTATIONS = ("rope_parameters", "rope_scaling")
+"""The newer name first."""
+
+STRETCHED = frozenset(("dynamic", "linear", "yarn"))
+"""Kinds of rotations whose factor is not in ``max_position_embeddings`` already."""
+
+
 def torch_shape_of(model: Model) -> TorchShape:
     """Read the model's dimensions.
 
@@ -222,11 +229,24 @@ def torch_shape_of(model: Model) -> TorchShape:
 
 
 def read_most_tokens(config: Config) -> int:
-    """Return how long a sequence the model takes: stretched, where its rotations are."""
+    """Return how long a sequence the model takes: stretched, where its rotations are.
+
+    https://github.com/vllm-project/vllm/blob/main/vllm/config/model.py
+    (``_get_and_verify_max_len``)
+    """
     tokens = config.number("max_position_embeddings", "n_positions", "seq_length", absent=0)
-    first = config.number("rope_scaling.original_max_position_embeddings", absent=0)
-    stretched = first * config.real("rope_scaling.factor", 1.0)
+    part = next((name for name in ROTATIONS if config.text(*rotation_type(name))), ROTATIONS[0])
+    kind = config.text(*rotation_type(part))
+    if kind not in STRETCHED or "gemma3" in config.architecture:
+        return tokens
+    first = config.number(f"{part}.original_max_position_embeddings", absent=tokens)
+    stretched = (first if kind == "yarn" else tokens) * config.real(f"{part}.factor", 1.0)
     return max(tokens, int(stretched) if 0 < stretched < 2**31 else 0)
+
+
+def rotation_type(part: str) -> tuple[str, str]:
+    """Return the names under which the rotations' kind is told."""
+    return f"{part}.rope_type", f"{part}.type"
 
 
 def read_feed_forward(config: Config, hidden: int) -> int:
@@ -244,7 +264,7 @@ def read_layers(
     """Read every layer."""
     full = whole_layer(config, heads, head)
     window = config.number("sliding_window", "attention_chunk_size", absent=0)
-    rule = RULES.get(architecture, _PLAIN)
+    rule = rule_of(architecture)
     if rule.window and not window:
         window = rule.window
     if architecture in CHUNKED:
@@ -262,6 +282,11 @@ def read_layers(
     kinds = read_kinds(architecture, config, count, window)
     own = count - min(config.number("num_kv_shared_layers", absent=0), count)
     return tuple(layers[kind if at < own else Keeps.NOTHING] for at, kind in enumerate(kinds))
+
+
+def rule_of(architecture: str) -> Rule:
+    """Return an architecture's rule. Of one that is not known, no layer is taken to forget."""
+    return RULES.get(architecture, _NEVER)
 
 
 def whole_layer(config: Config, heads: int, head: int) -> TorchLayer:
@@ -309,7 +334,7 @@ def read_kinds(architecture: str, config: Config, count: int, window: int) -> li
 
 def windowed_layers(architecture: str, config: Config, count: int) -> list[bool]:
     """Return which layers have the window, by the architecture's rule."""
-    rule = RULES.get(architecture, _PLAIN)
+    rule = rule_of(architecture)
     if rule.windowed is Windowed.PERIOD:
         period = config.number("sliding_window_pattern", absent=rule.period) or 1
         return [bool((at + 1) % period) for at in range(count)]

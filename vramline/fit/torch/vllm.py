@@ -10,7 +10,7 @@ https://github.com/vllm-project/vllm/blob/main/vllm/v1/core/kv_cache_planning.py
 
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vramline.fit.amounts import Amount
 from vramline.fit.settings import Settings, padded
@@ -60,6 +60,22 @@ class Capacity:
     cache_bytes: Amount
     least_bytes: Amount
     tokens: Amount
+
+
+def as_served(layout: TorchLayout) -> TorchLayout:
+    """Return the model as vLLM takes it where nobody says: one of 32 bits is made one of 16.
+
+    https://docs.vllm.ai/en/latest/configuration/engine_args.html (``--dtype auto``)
+    """
+    if layout.shape.dtype is not TensorType.F32 or layout.quantised:
+        return layout
+    return replace(
+        layout,
+        shape=replace(layout.shape, dtype=TensorType.F16),
+        weight_bytes=layout.weight_bytes // 2,
+        kept_bytes=layout.kept_bytes // 2,
+        segment_bytes=layout.segment_bytes // 2,
+    )
 
 
 def batch_of(settings: Settings, device_bytes: int) -> Batch:
