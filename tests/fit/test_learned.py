@@ -16,6 +16,7 @@ from vramline.fit.learned import (
     forget,
     from_document,
     learned_for,
+    of_drivers,
     remember,
     to_document,
 )
@@ -175,3 +176,11 @@ def test_no_document_is_too_much(samples: object, other: object) -> None:
 
     for each in from_document(document):
         assert 0 <= each.amount.low_bytes <= each.amount.bytes <= each.amount.high_bytes < 64 * GIB
+
+
+def test_what_was_learned_under_another_driver_does_not_count() -> None:
+    known = (learned(200), learned(300, driver="570.1"), learned(70, place=HOST, driver=None))
+
+    assert of_drivers(known, {"gpu": "580.1"}) == (known[0], known[2])
+    assert of_drivers(known, {"gpu": None}) == (known[2],)
+    assert of_drivers(known, {}) == known

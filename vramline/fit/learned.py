@@ -120,6 +120,17 @@ def learned_for(
     return None
 
 
+def of_drivers(
+    known: Iterable[Learned], versions: Mapping[str, str | None]
+) -> tuple[Learned, ...]:
+    """Return what was learned under the drivers that are there now, told by device."""
+    return tuple(
+        each
+        for each in known
+        if each.place not in versions or each.driver_version == versions[each.place]
+    )
+
+
 def key_of(learned: Learned) -> tuple[Runner, Backend | None, str]:
     """Return what tells one figure from another."""
     return learned.runner, learned.backend, learned.place

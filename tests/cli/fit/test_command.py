@@ -1,5 +1,6 @@
 """How ``vramline fit`` ends."""
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -201,3 +202,16 @@ def test_a_second_opinion_is_set_against_ours() -> None:
     assert opinion_note(failed, need) == (
         "A second opinion could not be had: it failed with status 1."
     )
+
+
+def test_ollamas_own_context_follows_the_memory_of_the_devices(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("fit", a_model(tmp_path), "--runner", "ollama", "-ngl", "all", "--json")
+
+    small = json.loads(ask(capsys, recording(tmp_path), LARGE_CARD, *words)[1])
+    said = json.loads(ask(capsys, recording(tmp_path), LARGE_CARD, *words, "-c", "2k")[1])
+    large = json.loads(ask(capsys, recording(tmp_path), TWO_CARDS, *words)[1])
+
+    context = "context_tokens"
+    assert [each["settings"][context] for each in (small, said, large)] == [32768, 2048, 262144]

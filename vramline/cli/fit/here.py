@@ -8,7 +8,7 @@ from types import MappingProxyType
 from vramline.cli.fit.lessons import learned_store, read_learned
 from vramline.cli.fit.processor import processor_of
 from vramline.cli.look import Look, as_recorded
-from vramline.fit.learned import Learned
+from vramline.fit.learned import Learned, of_drivers
 from vramline.fit.settings import Processor, Runner
 from vramline.machine import Machine
 from vramline.readings import HostReading, Snapshot
@@ -32,15 +32,17 @@ def look_around(machine: Machine, look: Look) -> Here:
     """Look at everything. What a recording does not hold is not there."""
     recorded = as_recorded(machine)
     of_python: DistributionOf = (lambda _: None) if recorded else installed_distribution
+    snapshot = look(machine)
+    versions = {gpu.uid: gpu.driver_version for gpu in snapshot.gpus}
     runners: dict[Runner, InstalledRunner] = {}
     for each in find_runners(machine, of_python):
         runners.setdefault(each.runner, each)
     return Here(
         machine=machine,
-        snapshot=look(machine),
+        snapshot=snapshot,
         runners=MappingProxyType(runners),
         loaded=loaded_models(machine),
-        learned=() if recorded else read_learned(learned_store()),
+        learned=() if recorded else of_drivers(read_learned(learned_store()), versions),
         processor=processor_of(machine),
     )
 

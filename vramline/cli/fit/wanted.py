@@ -9,6 +9,7 @@ from vramline.cli.fit.options import FitOptions
 from vramline.cli.fit.subject import Subject
 from vramline.errors import VramlineError
 from vramline.fit.library import FileFormat, Source
+from vramline.fit.ollama import Circumstances, ollama_settings
 from vramline.fit.plan.flags import device_names
 from vramline.fit.plan.rooms import drivers, is_shared, survey
 from vramline.fit.plan.wish import LEAST_CONTEXT, Wish
@@ -125,7 +126,21 @@ def exact_settings(options: FitOptions, here: Here, runner: Runner, wish: Wish) 
             replace(device, share=share)
             for device, share in zip(devices, options.shares, strict=True)
         )
-    return settings_of(runner, **{"processor": here.processor, **said, "devices": devices})
+    said = {"processor": here.processor, **said, "devices": devices}
+    return replace(usual_settings(runner, here, devices), **said)
+
+
+def usual_settings(runner: Runner, here: Here, devices: Sequence[Device]) -> Settings:
+    """Return what *runner* takes where nobody says. Ollama's context follows the devices."""
+    if runner is not Runner.OLLAMA:
+        return settings_of(runner)
+    totals = {gpu.uid: gpu.memory_total_bytes or 0 for gpu in here.snapshot.gpus}
+    circumstances = Circumstances(
+        devices=tuple(devices),
+        device_bytes=sum(totals.get(device.uid, 0) for device in devices),
+        windows=here.machine.platform == "win32",
+    )
+    return ollama_settings(circumstances, environment=here.machine.environ)
 
 
 def imagined_devices(backends: Sequence[Backend]) -> tuple[Device, ...]:

@@ -12,7 +12,7 @@ from vramline.fit.plan.judge import Certainty, Judge, device_rooms, most
 from vramline.fit.plan.rooms import Room
 from vramline.fit.plan.values import Choice
 from vramline.fit.plan.ways import SPLIT, Way
-from vramline.fit.plan.wish import Criterion, Placement, Wish
+from vramline.fit.plan.wish import USUAL_CONTEXT, Criterion, Placement, Wish
 from vramline.fit.settings import (
     ALL_LAYERS,
     CELLS_PADDING,
@@ -49,7 +49,7 @@ def context_range(candidate: Candidate, way: Way, wish: Wish) -> tuple[int, int]
     trained = candidate.trained_tokens
     longest = wish.context_tokens
     if longest is None:
-        longest = wish.least_context_tokens if way.placement in SPLIT else trained
+        longest = USUAL_CONTEXT if way.placement in SPLIT else trained
         longest = max(longest, wish.least_context_tokens)
     if trained:
         longest = min(longest, trained)

@@ -72,6 +72,9 @@ LLAMA_CPP_KEEPS_BYTES = 2**30
 """``--fit-target``: what llama.cpp leaves free on each device. It covers what grows after loading
 and what other programs ask for. https://github.com/ggml-org/llama.cpp/blob/master/common/common.h"""
 
+USUAL_CONTEXT = 8192
+"""What is wanted where nobody says: room for a long text and the answer to it."""
+
 LEAST_CONTEXT = 4096
 """``--fit-ctx``: the shortest that llama.cpp makes a context by itself. Same source."""
 
@@ -107,7 +110,7 @@ class Wish:
     """
 
     settings: Settings = RUNNERS[Runner.LLAMA_SERVER]
-    context_tokens: int | None = 8192
+    context_tokens: int | None = USUAL_CONTEXT
     least_context_tokens: int = LEAST_CONTEXT
     slots: int = 1
     backends: tuple[Backend, ...] | None = None
