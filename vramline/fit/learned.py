@@ -120,9 +120,7 @@ def learned_for(
     return None
 
 
-def of_drivers(
-    known: Iterable[Learned], versions: Mapping[str, str | None]
-) -> tuple[Learned, ...]:
+def of_drivers(known: Iterable[Learned], versions: Mapping[str, str | None]) -> tuple[Learned, ...]:
     """Return what was learned under the drivers that are there now, told by device."""
     return tuple(
         each
