@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -109,7 +110,8 @@ def test_the_name_of_this_host_and_user_are_not_in_it(tmp_path: Path) -> None:
     recording = json.loads(process.stdout)
     assert recording["files"]["/proc/1/cgroup"] == "0::/user1.slice/host1.scope\n"
     assert "kim" not in process.stdout
-    assert "masked 1 user name, 1 host name" in process.stderr
+    # Others may be in the folders that this environment names.
+    assert re.search(r"masked \d+ user names?, 1 host name\)", process.stderr)
 
 
 def test_what_is_captured_is_what_the_command_and_the_doctor_ask(tmp_path: Path) -> None:

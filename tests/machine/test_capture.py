@@ -379,13 +379,13 @@ def test_what_is_too_long_is_cut_off_and_said_to_be() -> None:
 
 def test_of_a_folder_only_names_that_are_looked_for_are_kept() -> None:
     names = ["diary.txt", "libggml-cuda.so", "libnvidia-ml.so.580.65", "x86_64-linux-gnu"]
-    files = {"/home/zoe/bin": {"dir": names}, "/sys/class": {"dir": ["drm", "net"]}}
+    files = {f"{HOME}/zoe/bin": {"dir": names}, "/sys/class": {"dir": ["drm", "net"]}}
     live = CapturingMachine(machine(files=files))
     for path in files:
         live.list(path)
 
     assert written(live)["files"] == {
-        "/home/user1/bin": {"dir": names[1:]},
+        f"{HOME}/user1/bin": {"dir": names[1:]},
         "/sys/class": {"dir": ["drm", "net"]},
     }
 
@@ -405,7 +405,7 @@ def test_of_a_program_only_the_libraries_that_it_names_are_kept() -> None:
 
 
 def test_of_a_runners_own_files_only_what_is_looked_for_is_kept() -> None:
-    path = "/root/.lmstudio/.internal/http-server-config.json"
+    path = "/opt/.lmstudio/.internal/http-server-config.json"
     live = CapturingMachine(machine(files={path: '{"port": 1235, "token": "abc"}'}))
     live.read(path)
 
@@ -413,7 +413,7 @@ def test_of_a_runners_own_files_only_what_is_looked_for_is_kept() -> None:
 
 
 def test_of_a_command_the_port_of_a_server_is_kept() -> None:
-    words = ["/home/zoe/llama-server", "--api-key", "abc", "--port", "8081", "-m", "/zoe.gguf"]
+    words = [f"{HOME}/zoe/llama-server", "--api-key", "abc", "--port", "8081", "-m", "/zoe.gguf"]
     live = CapturingMachine(machine(files={"/proc/7/cmdline": "\0".join([*words, ""])}))
     live.read("/proc/7/cmdline")
 
@@ -423,10 +423,10 @@ def test_of_a_command_the_port_of_a_server_is_kept() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "kept"),
     [
-        ("HOME", "/home/zoe", "/home/user1"),
+        ("HOME", f"{HOME}/zoe", f"{HOME}/user1"),
         ("OLLAMA_HOST", "0.0.0.0:11435", "0.0.0.0:11435"),
         ("OLLAMA_HOST", "http://gpu.example.org", "(set)"),
-        ("PATH", "/home/zoe/bin", "(set)"),
+        ("PATH", f"{HOME}/zoe/bin", "(set)"),
     ],
 )
 def test_of_the_environment_only_where_to_look_is_kept(name: str, value: str, kept: str) -> None:
