@@ -5,11 +5,11 @@ from functools import cache
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.fit.truth import DEVICES, layout_of, runs
+from tests.fit.truth import DEVICES, further_runs, layout_of, runs
 from vramline.fit.compute.bounds import compute_bounds
 from vramline.fit.compute.items import compute_items
 from vramline.fit.need import need_of
-from vramline.fit.settings import ALL_LAYERS, FlashAttention, Settings
+from vramline.fit.settings import ALL_LAYERS, HOST, FlashAttention, Settings
 from vramline.fit.tensor_types import TensorType
 
 
@@ -39,6 +39,20 @@ ANY_SETTINGS = st.builds(
     host_expert_layers=st.sampled_from([0, 0, 2, ALL_LAYERS]),
     cache_on_devices=st.booleans(),
 )
+
+
+COLUMNS = {HOST: "compute_host", "dev0": "compute_dev0", "dev1": "compute_dev1"}
+
+
+def test_the_bounds_enclose_every_measured_run() -> None:
+    outside = [
+        (run.model, run.columns["setting"], item)
+        for run in (*runs(), *further_runs())
+        for item in compute_bounds(layout_of(run.header), run.settings)
+        if not item.amount.low_bytes <= run.bytes(COLUMNS[item.place]) <= item.amount.high_bytes
+    ]
+
+    assert outside == []
 
 
 @settings(deadline=None, max_examples=60)

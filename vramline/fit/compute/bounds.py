@@ -130,7 +130,7 @@ class Closed:
             high += self._caches_brought()
         if self._copies > 1 and shape.widest.recurrent:
             # What is handed on is held with the states' copies.
-            high += self._section // 8
+            high += self._section // 4
         high += self._copied_for_attention(0)
         low = 0
         if span is not None and self._apart and len(self.spans) == 2:
