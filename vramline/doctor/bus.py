@@ -11,7 +11,7 @@ from vramline.doctor.makers import (
     Maker,
     SilentDriver,
 )
-from vramline.readers.files import names_in, read
+from vramline.machine.files import names_in, read
 from vramline.readers.pci import DEVICES, PciGpu
 from vramline.readings import MemoryPool
 

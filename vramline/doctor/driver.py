@@ -5,7 +5,7 @@ import re
 from vramline.doctor import surroundings
 from vramline.doctor.findings import Case, Finding, Findings, Status
 from vramline.doctor.nodes import NODES
-from vramline.readers.files import names_in, read
+from vramline.machine.files import names_in, read
 from vramline.readers.nvidia.errors import (
     LIB_RM_VERSION_MISMATCH,
     LIBRARY_NOT_FOUND,

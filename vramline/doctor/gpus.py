@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from vramline.doctor import memory, processes
 from vramline.doctor.findings import Case, Finding, Findings, Status, title
-from vramline.readers.files import read
+from vramline.machine.files import read
 from vramline.readers.nvidia.reader import may_suspend
 from vramline.readers.pci import DEVICES
 from vramline.readings import Cause, GpuReading, GpuState

@@ -8,8 +8,8 @@ from vramline.doctor import surroundings
 from vramline.doctor.bus import is_minor
 from vramline.doctor.findings import Case, Finding, Findings, Status
 from vramline.doctor.makers import AMD, INTEL, MAKERS, Maker
+from vramline.machine.files import names_in
 from vramline.readers.drm import Card
-from vramline.readers.files import names_in
 
 NODES = "device nodes"
 KFD = "/dev/kfd"

@@ -3,7 +3,7 @@
 import re
 
 from vramline.machine import Machine
-from vramline.readers.files import names_in, read
+from vramline.machine.files import names_in, read
 
 LIBRARY = "libnvidia-ml.so"
 WSL_LIBRARIES = "/usr/lib/wsl/lib"

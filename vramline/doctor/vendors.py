@@ -3,7 +3,7 @@
 from vramline.doctor import surroundings
 from vramline.doctor.findings import Case, Finding, Findings, Status
 from vramline.doctor.makers import vendor_name
-from vramline.readers.files import read
+from vramline.machine.files import read
 from vramline.readers.pci_names import LISTS
 from vramline.readers.tegra import is_tegra
 from vramline.readers.unread import FOR_GOOD

@@ -5,7 +5,7 @@ https://learn.microsoft.com/windows/wsl/tutorials/gpu-compute
 
 from vramline.doctor import surroundings
 from vramline.doctor.findings import Case, Finding, Findings, Status
-from vramline.readers.files import names_in
+from vramline.machine.files import names_in
 
 WSL = "WSL 2"
 DXG = "/dev/dxg"

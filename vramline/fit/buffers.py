@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from vramline.fit.settings import Backend
+from vramline.fit.settings import Backend, padded
 from vramline.fit.tensor_types import TensorType
 
 
@@ -33,7 +33,7 @@ class Buffer:
         size = kind.row_bytes(row) * rows
         if kind.elements_per_block > 1 and row % self.row_padding:
             size += kind.row_bytes(self.row_padding - row % self.row_padding)
-        return -(-size // self.alignment_bytes) * self.alignment_bytes
+        return padded(size, self.alignment_bytes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

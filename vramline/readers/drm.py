@@ -8,7 +8,7 @@ from collections.abc import Container
 from dataclasses import dataclass
 
 from vramline.machine import Machine
-from vramline.readers.files import read
+from vramline.machine.files import read
 from vramline.readers.pci import ADDRESS, is_suspended, normal_address, read_id
 
 CARDS = "/sys/class/drm"

@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 
 from vramline.machine import Machine
+from vramline.machine.files import names_in, read
 from vramline.readers.causes import LARGEST_COUNT, cause_of, read_number
-from vramline.readers.files import names_in, read
 from vramline.readings import Cause
 
 COLDEST, HOTTEST = -100_000, 300_000

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 from vramline.machine import Machine
-from vramline.readers.files import read
+from vramline.machine.files import read
 
 DEVICES = "/sys/bus/pci/devices"
 DISPLAY_CLASSES = ("0x0300", "0x0302", "0x0380")

@@ -6,8 +6,8 @@ https://pci-ids.ucw.cz/
 import re
 
 from vramline.machine import Machine
+from vramline.machine.files import read
 from vramline.readers.drm import Card
-from vramline.readers.files import read
 
 LISTS = ("/usr/share/hwdata/pci.ids", "/usr/share/misc/pci.ids", "/usr/share/pci.ids")
 

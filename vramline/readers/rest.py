@@ -7,7 +7,7 @@ https://docs.kernel.org/power/runtime_pm.html
 from dataclasses import replace
 
 from vramline.machine import Machine
-from vramline.readers.files import read
+from vramline.machine.files import read
 from vramline.readings import Cause, GpuReading
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from types import ModuleType
 
 from vramline.machine import Machine
+from vramline.machine.files import names_in
 
 MOST_LINKS = 40
 """In one path, as on Linux: https://man7.org/linux/man-pages/man7/path_resolution.7.html"""
@@ -32,22 +33,6 @@ def parent(machine: Machine, path: str) -> str:
 def base_name(path: str) -> str:
     """Return the last name of a path of any system."""
     return path.replace("\\", "/").rpartition("/")[2]
-
-
-def names_in(machine: Machine, folder: str) -> list[str]:
-    """Return the names in a folder, none where it cannot be listed."""
-    try:
-        return machine.list(folder)
-    except (OSError, ValueError):
-        return []
-
-
-def read(machine: Machine, path: str) -> str:
-    """Return the file's text, empty where it cannot be read."""
-    try:
-        return machine.read(path)
-    except (OSError, ValueError):
-        return ""
 
 
 def is_there(machine: Machine, path: str) -> bool:

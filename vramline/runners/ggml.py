@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 
 from vramline.fit.settings import Backend
 from vramline.machine import MAX_FILE_BYTES, Machine
-from vramline.runners.folders import joined, names_in, parent
+from vramline.machine.files import names_in
+from vramline.runners.folders import joined, parent
 from vramline.runners.installed import in_order
 
 BY_NAME: Mapping[str, Backend] = {

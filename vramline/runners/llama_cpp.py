@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 
 from vramline.fit.settings import Backend, Runner
 from vramline.machine import Machine
+from vramline.machine.files import names_in
 from vramline.runners.distributions import DistributionOf
-from vramline.runners.folders import found_programs, joined, names_in, real_path
+from vramline.runners.folders import found_programs, joined, real_path
 from vramline.runners.ggml import backends_in, library_folders, linked_backends
 from vramline.runners.installed import InstalledRunner, in_order
 

@@ -15,6 +15,7 @@ from typing import Any
 from vramline.fit.plan.loaded import LoadedModel
 from vramline.fit.settings import Backend, Runner
 from vramline.machine import Machine
+from vramline.machine.files import names_in, read
 from vramline.runners.asking import (
     MODELS_MOST,
     NoAnswer,
@@ -25,7 +26,7 @@ from vramline.runners.asking import (
     port_in,
     tokens_in,
 )
-from vramline.runners.folders import home, is_there, joined, names_in, read
+from vramline.runners.folders import home, is_there, joined
 from vramline.runners.installed import InstalledRunner, in_order
 from vramline.runners.loaded import LoadedModels
 from vramline.runners.processes import LM_STUDIO, Process, is_lm_studios
@@ -80,7 +81,7 @@ def lm_studio_folder(machine: Machine) -> str:
     own = home(machine)
     if not own:
         return ""
-    pointed = read(machine, joined(machine, own, POINTER)).strip()
+    pointed = read(machine, joined(machine, own, POINTER))
     usual = (joined(machine, own, ".lmstudio"), joined(machine, own, ".cache", "lm-studio"))
     places = (pointed, *usual) if pointed else usual
     return next((each for each in places if is_there(machine, each)), "")

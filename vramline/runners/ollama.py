@@ -16,6 +16,7 @@ from typing import Any
 from vramline.fit.plan.loaded import LoadedModel
 from vramline.fit.settings import HOST, Backend, Runner
 from vramline.machine import Machine
+from vramline.machine.files import names_in
 from vramline.readings import FrozenDict
 from vramline.runners.asking import (
     MODELS_MOST,
@@ -29,7 +30,7 @@ from vramline.runners.asking import (
     port_in,
     tokens_in,
 )
-from vramline.runners.folders import found_programs, is_there, joined, names_in, parent, real_path
+from vramline.runners.folders import found_programs, is_there, joined, parent, real_path
 from vramline.runners.ggml import backends_in
 from vramline.runners.installed import InstalledRunner, in_order
 from vramline.runners.loaded import LoadedModels

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from vramline.machine import Machine
-from vramline.runners.folders import base_name, names_in, read
+from vramline.machine.files import names_in, read
+from vramline.runners.folders import base_name
 
 SERVER = "llama-server"
 OLLAMA = "ollama"

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 
 from vramline.fit.settings import Backend, Runner
 from vramline.machine import Machine
+from vramline.machine.files import read
 from vramline.runners.distributions import Distribution, DistributionOf
-from vramline.runners.folders import joined, read
+from vramline.runners.folders import joined
 from vramline.runners.installed import InstalledRunner, in_order
 
 RUNNERS: Mapping[str, Runner] = {"vllm": Runner.VLLM, "transformers": Runner.TRANSFORMERS}

@@ -9,6 +9,7 @@ from vramline.fit.compute.graph import Graph
 from vramline.fit.compute.operation import Operation
 from vramline.fit.compute.pooling import pool
 from vramline.fit.model import Model
+from vramline.fit.settings import padded
 from vramline.fit.shape import Shape
 
 BUILDERS: Mapping[str, Callable[[Build], None]] = {
@@ -54,7 +55,7 @@ def operations(graph: Graph) -> list[Operation]:
     return [
         Operation(
             op=node.op,
-            size=-(-node.kind.row_bytes(node.count) // alignment) * alignment,
+            size=padded(node.kind.row_bytes(node.count), alignment),
             layout=(node.kind, node.lengths, node.strides),
             sources=tuple([source.at for source in node.sources]),
             view=node.root.at if node.root is not node else -1,

@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from vramline.machine import Machine
+from vramline.machine.files import read
 from vramline.readers.drm import Card
-from vramline.readers.files import read
 from vramline.readers.pci_names import name_of
 
 MARKETING_NAMES = "/usr/share/libdrm/amdgpu.ids"

@@ -4,9 +4,9 @@ import re
 from collections.abc import Sequence
 
 from vramline.machine import Machine
+from vramline.machine.files import read
 from vramline.readers.causes import LARGEST_COUNT, count, read_text
 from vramline.readers.drm import Card
-from vramline.readers.files import read
 from vramline.readers.intel.regions import Region
 from vramline.readers.shared_memory import SharedMemory, room
 from vramline.readings import Cause, MemoryBound, MemoryPool

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from vramline.errors import ReadError, ReaderUnavailableError
 from vramline.machine import Machine
+from vramline.machine.files import names_in, read
 from vramline.readers.base import GpuReader
 from vramline.readers.drm import Card, find_cards
-from vramline.readers.files import names_in, read
 from vramline.readers.nvidia.errors import DRIVER_NOT_LOADED, LIBRARY_NOT_FOUND, why_closed
 from vramline.readers.pci import PciGpu, find_gpus, is_asleep
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 
 from vramline.machine import Machine
+from vramline.machine.files import names_in, read
 from vramline.readers.causes import all_known, cause_of, read_number
-from vramline.readers.files import names_in, read
 from vramline.readers.hwmon import COLDEST, HOTTEST, MOST_WATTS
 from vramline.readers.pci import is_suspended
 from vramline.readers.tegra.rails import find_rail

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from vramline.machine import Machine
-from vramline.readers.files import names_in, read
+from vramline.machine.files import names_in, read
 
 SENSORS = "/sys/bus/i2c/drivers"
 

@@ -3,7 +3,7 @@
 Of a figure the cause counts: ``vramline.readers.causes`` tells it.
 """
 
-from vramline.machine import Machine
+from vramline.machine.protocol import Machine
 
 
 def read(machine: Machine, path: str) -> str:
